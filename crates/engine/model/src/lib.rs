@@ -1,0 +1,1 @@
+//! The parametric decoder: configuration, weights, adapters, layers. Cannot reach HTTP or async.

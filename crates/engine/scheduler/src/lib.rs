@@ -1,0 +1,1 @@
+//! Continuous batching, sampling and adapters over the decoder. Cannot reach HTTP.

@@ -1,0 +1,1 @@
+//! Scores a target on held-out tasks, sample by sample. Reaches models only through a trait.

@@ -1,0 +1,1 @@
+//! Intervals and tests: Wilson, McNemar, bootstrap. Pure functions.

@@ -1,0 +1,1 @@
+//! Structured logs and Prometheus metrics of Pelton itself. Cannot reach a store.

@@ -1,0 +1,1 @@
+//! What tests share: a temporary PostgreSQL, a mock upstream, seeded data. Never a dependency outside tests.

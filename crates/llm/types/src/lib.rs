@@ -1,0 +1,1 @@
+//! One vocabulary for chat requests, answers and streams. Cannot reach I/O.

@@ -1,0 +1,1 @@
+//! Content-addressed blobs and manifests on object_store. Cannot reach a database: references come in through a trait.

@@ -1,0 +1,1 @@
+//! The durable job runner: claims, leases, progress and supervised child processes. Cannot reach HTTP.

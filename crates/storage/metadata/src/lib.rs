@@ -1,0 +1,1 @@
+//! Projects, versions, releases, jobs, keys and audit on SQLite or PostgreSQL. The only crate that names a metadata table.

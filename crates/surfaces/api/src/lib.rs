@@ -1,0 +1,1 @@
+//! The native REST surface and its OpenAPI document.

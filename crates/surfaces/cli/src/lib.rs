@@ -1,0 +1,1 @@
+//! The command line: noun, verb. Speaks only the native REST API.

@@ -1,0 +1,1 @@
+//! The web console's files, embedded. Cannot reach a store.

@@ -1,0 +1,1 @@
+//! OpenAI's dialect in front of the gateway.

@@ -1,0 +1,1 @@
+//! Trains adapters and small models with hand-written gradients. Cannot reach a store or HTTP.
