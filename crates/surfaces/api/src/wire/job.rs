@@ -1,0 +1,142 @@
+//! Durable work.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+/// A unit of durable work.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Job {
+    /// `job_…`
+    pub id: String,
+    /// `dataset_build`, `finetune` or `evaluation`.
+    pub kind: String,
+    /// What it does, for people.
+    pub title: String,
+    /// `queued`, `running`, `succeeded`, `failed` or `cancelled`.
+    pub state: String,
+    /// How far it is.
+    pub progress: Progress,
+    /// What was asked for.
+    pub spec: Value,
+    /// What came out.
+    pub result: Option<Value>,
+    /// Why it failed.
+    pub error: Option<Value>,
+    /// How often it was started.
+    pub attempt: i64,
+    /// When it was asked for.
+    pub created_at: String,
+    /// When it was first started.
+    pub started_at: Option<String>,
+    /// When it came to an end.
+    pub ended_at: Option<String>,
+}
+
+/// How far a job is.
+#[derive(Debug, Default, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Progress {
+    /// Units done.
+    pub done: f64,
+    /// Units in all; 0 while unknown.
+    pub total: f64,
+    /// What is counted.
+    pub unit: String,
+    /// What goes on.
+    pub message: String,
+}
+
+/// Which jobs.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct JobQuery {
+    /// `dataset_build`, `finetune` or `evaluation`.
+    pub kind: Option<String>,
+    /// `queued`, `running`, `succeeded`, `failed` or `cancelled`.
+    pub state: Option<String>,
+    /// Jobs at most.
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// What was written after a place.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct AfterQuery {
+    /// The last `seq` already seen; from the start when left out.
+    pub after: Option<i64>,
+    /// Items at most.
+    pub limit: Option<u32>,
+}
+
+/// What a job measured at one step.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Metric {
+    /// Place in the list.
+    pub seq: i64,
+    /// When.
+    pub at: String,
+    /// The step.
+    pub step: i64,
+    /// Values by name: `loss`, `val_loss`, `lr`, `grad_norm`, `tokens_per_s`.
+    pub values: Value,
+}
+
+/// A line of a job's log.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LogLine {
+    /// Place in the list.
+    pub seq: i64,
+    /// When.
+    pub at: String,
+    /// `info`, `warn` or `error`.
+    pub level: String,
+    /// The text.
+    pub message: String,
+}
+
+/// Asks for an adapter to be trained.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FinetuneRequest {
+    /// The adapter's name; each run makes a new version.
+    pub name: String,
+    /// The base, `name@version`.
+    pub base: String,
+    /// The dataset version, `name@version`.
+    pub dataset: String,
+    /// Training rows to use, chosen by seed; all when left out.
+    #[serde(default)]
+    pub train_rows: Option<u64>,
+    /// The same seed gives the same adapter.
+    #[serde(default)]
+    pub seed: u64,
+    /// Whether answers are dealt out at random: a control that must not help.
+    #[serde(default)]
+    pub shuffle_labels: bool,
+    /// LoRA rank, 1 to 256.
+    #[serde(default)]
+    pub rank: Option<u32>,
+    /// LoRA alpha.
+    #[serde(default)]
+    pub alpha: Option<u32>,
+    /// Peak learning rate.
+    #[serde(default)]
+    pub learning_rate: Option<f64>,
+    /// Passes over the rows, at most.
+    #[serde(default)]
+    pub epochs: Option<f64>,
+    /// Tokens in a batch.
+    #[serde(default)]
+    pub batch_tokens: Option<u32>,
+    /// Share of rows of base tasks mixed in against forgetting, 0 to 0.9.
+    #[serde(default)]
+    pub rehearsal: Option<f64>,
+    /// Weight of the KL divergence from the base on those rows.
+    #[serde(default)]
+    pub kl_to_base: Option<f64>,
+    /// Longest training time.
+    #[serde(default)]
+    pub max_minutes: Option<f64>,
+}
