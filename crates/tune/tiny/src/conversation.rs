@@ -24,8 +24,15 @@ pub enum Task {
 
 impl Task {
     /// All tasks, in the order of reports.
-    pub const ALL: [Self; 7] =
-        [Self::Copy, Self::Lookup, Self::Select, Self::Bill, Self::Fill, Self::Compare, Self::Intent];
+    pub const ALL: [Self; 7] = [
+        Self::Copy,
+        Self::Lookup,
+        Self::Select,
+        Self::Bill,
+        Self::Fill,
+        Self::Compare,
+        Self::Intent,
+    ];
 
     /// The name that reports and files use.
     #[must_use]
@@ -42,14 +49,14 @@ impl Task {
     }
 }
 
-/// A question with its one right answer, and zero or more solved ones before it.
+/// A question with its one right answer, and zero or more answered ones before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conversation {
     /// What it exercises.
     pub task: Task,
     /// The instruction; empty for none.
     pub system: String,
-    /// Solved examples, question and answer.
+    /// Earlier questions and their answers.
     pub shots: Vec<(String, String)>,
     /// The question.
     pub user: String,
@@ -64,23 +71,44 @@ impl Conversation {
         Self { task, system, shots: Vec::new(), user, answer }
     }
 
+    /// A conversation of several questions about one text; the last question is the one that is asked.
+    #[must_use]
+    pub fn from_turns(task: Task, system: String, mut turns: Vec<(String, String)>) -> Self {
+        let (user, answer) = turns.pop().unwrap_or_default();
+        Self { task, system, shots: turns, user, answer }
+    }
+
+    /// The first question, which identifies the conversation.
+    #[must_use]
+    pub fn first_user(&self) -> &str {
+        self.shots.first().map_or(self.user.as_str(), |(user, _)| user.as_str())
+    }
+
+    /// The prompt as (role, content) pairs, in the order of a chat request.
+    #[must_use]
+    pub fn messages(&self) -> Vec<(&'static str, &str)> {
+        let mut messages = Vec::new();
+        if !self.system.is_empty() {
+            messages.push(("system", self.system.as_str()));
+        }
+        for (user, answer) in &self.shots {
+            messages.push(("user", user.as_str()));
+            messages.push(("assistant", answer.as_str()));
+        }
+        messages.push(("user", self.user.as_str()));
+        messages
+    }
+
     /// The text of the prompt, template tokens included, up to where the answer starts.
     #[must_use]
     pub fn prompt(&self) -> String {
         let mut text = String::from("<bos>");
-        if !self.system.is_empty() {
-            text.push_str("<|system|>");
-            text.push_str(&self.system);
+        for (role, content) in self.messages() {
+            text.push_str(&format!("<|{role}|>{content}"));
+            if role == "assistant" {
+                text.push_str("<eos>");
+            }
         }
-        for (user, answer) in &self.shots {
-            text.push_str("<|user|>");
-            text.push_str(user);
-            text.push_str("<|assistant|>");
-            text.push_str(answer);
-            text.push_str("<eos>");
-        }
-        text.push_str("<|user|>");
-        text.push_str(&self.user);
         text.push_str("<|assistant|>");
         text
     }

@@ -1,1 +1,16 @@
 //! The seeded corpus, the tokenizer and the recipe of pelton-tiny. Cannot reach a store or HTTP.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "tests"))]
+
+pub mod conversation;
+pub mod corpus;
+pub mod draw;
+pub mod error;
+pub mod regression;
+pub mod source;
+pub mod split;
+pub mod tasks;
+pub mod tokenizer;
+pub mod words;
+
+#[cfg(test)]
+mod tests;

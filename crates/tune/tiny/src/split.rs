@@ -1,5 +1,5 @@
-//! Keeps training and held-out items apart by construction: a question belongs to exactly one split,
-//! decided by a hash of its text, and each generator draws again until the question falls into its own.
+//! Keeps training and held-out items apart by construction: a conversation belongs to exactly one split,
+//! decided by a hash of its first question, and each generator draws again until it falls into its own.
 
 use crate::conversation::Conversation;
 use crate::draw::Draw;
@@ -16,7 +16,7 @@ pub enum Split {
 }
 
 impl Split {
-    /// The split that owns a question.
+    /// The split that owns a conversation, by its first question.
     #[must_use]
     pub fn of(user: &str) -> Self {
         match fnv1a(user.as_bytes()) % 32 {
@@ -35,8 +35,7 @@ impl Split {
     }
 }
 
-/// Draws until the question, and every solved example before it, is this split's own; solved examples
-/// may be training questions in every split.
+/// Draws until the conversation is this split's own.
 pub(crate) fn draw_in_split(
     split: Split,
     draw: &mut Draw,
@@ -44,17 +43,16 @@ pub(crate) fn draw_in_split(
 ) -> Conversation {
     loop {
         let item = make(draw);
-        let shots_fit = item.shots.iter().all(|(user, _)| Split::of(user) == Split::Train);
-        if Split::of(&item.user) == split && shots_fit {
+        if Split::of(item.first_user()) == split {
             return item;
         }
     }
 }
 
 fn fnv1a(bytes: &[u8]) -> u64 {
-    let hash = bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     // The low bits of FNV-1a depend on the low bits of the bytes alone; mix before taking a remainder.
     let mixed = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed ^ (mixed >> 29)

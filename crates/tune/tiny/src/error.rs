@@ -1,0 +1,21 @@
+//! What can go wrong while the tiny model is made or measured.
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum TinyError {
+    /// The tokenizer library refused a file or a text.
+    #[error("tokenizer: {0}")]
+    Tokenizer(tokenizers::Error),
+    /// A file could not be read or written.
+    #[error("cannot read or write a file of the model: {0}")]
+    Io(#[from] std::io::Error),
+    /// A file that must be JSON is not.
+    #[error("a file of the model is not JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl From<tokenizers::Error> for TinyError {
+    fn from(error: tokenizers::Error) -> Self {
+        Self::Tokenizer(error)
+    }
+}

@@ -1,0 +1,13 @@
+//! The tasks, one file each. Every function makes one question with its one right answer.
+
+pub mod compare;
+pub mod copy;
+pub mod fill;
+pub mod intent;
+pub mod lookup;
+pub mod records;
+pub mod schema;
+pub mod select;
+
+/// How large an item may be: 0 for the shortest, 3 for the full size.
+pub type Level = usize;
