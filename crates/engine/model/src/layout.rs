@@ -1,0 +1,154 @@
+//! Where each tensor lies in a model's one flat buffer.
+//!
+//! Query, key and value lie together, and so do gate and up: each group is then one matrix of more
+//! rows, and one matrix product instead of three or two.
+
+use std::ops::Range;
+
+use crate::{LlamaConfig, ModelError, Projection};
+
+/// A row-major matrix (or a vector, with one row) inside the flat buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Index of the first element.
+    pub start: usize,
+    /// Rows: outputs of a linear layer.
+    pub rows: usize,
+    /// Columns: inputs of a linear layer.
+    pub cols: usize,
+}
+
+impl Span {
+    /// Indices of the elements.
+    #[must_use]
+    pub fn range(self) -> Range<usize> {
+        self.start..self.start + self.len()
+    }
+
+    /// Number of elements.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.rows * self.cols
+    }
+
+    /// Whether there are no elements.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// This matrix and the ones right after it, up to and with `last`, as one.
+    #[must_use]
+    pub fn through(self, last: Self) -> Self {
+        let rows = (last.start + last.len() - self.start) / self.cols;
+        Self { rows, ..self }
+    }
+}
+
+/// Where one layer's tensors lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerLayout {
+    /// `input_layernorm`.
+    pub attention_norm: Span,
+    /// `post_attention_layernorm`.
+    pub mlp_norm: Span,
+    projections: [Span; 7],
+}
+
+impl LayerLayout {
+    /// One linear layer's weight, `[out, in]`.
+    #[must_use]
+    pub fn projection(&self, projection: Projection) -> Span {
+        self.projections[projection as usize]
+    }
+
+    /// Query, key and value weights as one matrix, `[q + 2 kv, hidden]`.
+    #[must_use]
+    pub fn query_key_value(&self) -> Span {
+        self.projection(Projection::Query).through(self.projection(Projection::Value))
+    }
+
+    /// Gate and up weights as one matrix, `[2 inner, hidden]`.
+    #[must_use]
+    pub fn gate_up(&self) -> Span {
+        self.projection(Projection::Gate).through(self.projection(Projection::Up))
+    }
+}
+
+/// Where all tensors lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// `[vocab, hidden]`.
+    pub embedding: Span,
+    /// Layers, first to last.
+    pub layers: Vec<LayerLayout>,
+    /// The norm before the head.
+    pub final_norm: Span,
+    /// `[vocab, hidden]`; absent when the embedding serves as head.
+    pub separate_head: Option<Span>,
+    /// Elements in all.
+    pub len: usize,
+}
+
+impl Layout {
+    /// The layout for a configuration.
+    ///
+    /// # Errors
+    /// When the configuration is invalid or its size overflows.
+    pub fn new(config: &LlamaConfig) -> Result<Self, ModelError> {
+        config.validate()?;
+        let mut next = 0_usize;
+        let mut place = |rows: usize, cols: usize| {
+            let span = Span { start: next, rows, cols };
+            next = rows.checked_mul(cols).and_then(|len| next.checked_add(len)).ok_or_else(
+                || ModelError::InvalidConfig("the model's size overflows".into()),
+            )?;
+            Ok::<_, ModelError>(span)
+        };
+        let embedding = place(config.vocab_size, config.hidden_size)?;
+        let mut layers = Vec::new();
+        for _ in 0..config.num_hidden_layers {
+            let attention_norm = place(1, config.hidden_size)?;
+            let mut projections = [attention_norm; 7];
+            for projection in Projection::ALL {
+                let (rows, cols) = projection.shape(config);
+                projections[projection as usize] = place(rows, cols)?;
+            }
+            let mlp_norm = place(1, config.hidden_size)?;
+            layers.push(LayerLayout { attention_norm, mlp_norm, projections });
+        }
+        let final_norm = place(1, config.hidden_size)?;
+        let separate_head = if config.tie_word_embeddings {
+            None
+        } else {
+            Some(place(config.vocab_size, config.hidden_size)?)
+        };
+        Ok(Self { embedding, layers, final_norm, separate_head, len: next })
+    }
+
+    /// The output head, `[vocab, hidden]`.
+    #[must_use]
+    pub fn head(&self) -> Span {
+        self.separate_head.unwrap_or(self.embedding)
+    }
+
+    /// Every tensor with its Hugging Face name; norms have one dimension there, the rest two.
+    #[must_use]
+    pub fn tensors(&self) -> Vec<(String, Span)> {
+        let mut tensors = vec![("model.embed_tokens.weight".to_owned(), self.embedding)];
+        for (index, layer) in self.layers.iter().enumerate() {
+            let prefix = format!("model.layers.{index}");
+            tensors.push((format!("{prefix}.input_layernorm.weight"), layer.attention_norm));
+            for projection in Projection::ALL {
+                let name = format!("{}.weight", projection.module_path(index));
+                tensors.push((name, layer.projection(projection)));
+            }
+            tensors.push((format!("{prefix}.post_attention_layernorm.weight"), layer.mlp_norm));
+        }
+        tensors.push(("model.norm.weight".to_owned(), self.final_norm));
+        if let Some(head) = self.separate_head {
+            tensors.push(("lm_head.weight".to_owned(), head));
+        }
+        tensors
+    }
+}
