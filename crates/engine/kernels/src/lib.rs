@@ -1,1 +1,45 @@
-//! Forward and backward operators over tensors on the CPU. Cannot reach files, threads of its own, or async.
+//! Forward and backward operators over tensors on the CPU. Cannot reach files, threads of its own,
+//! or async.
+//!
+//! Operators work on row-major slices, for `f32` in production and for `f64` where tests compare
+//! gradients with finite differences. They allocate nothing beyond the scratch they are given, use
+//! one thread (callers run one sequence group per thread), and always sum in the same order.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "tests"))]
+
+#[macro_use]
+mod vectorize;
+
+mod adamw;
+mod attention;
+mod cross_entropy;
+mod decode_attention;
+mod embedding;
+mod gradient_norm;
+mod linear;
+mod matmul;
+mod muon;
+mod real;
+mod rms_norm;
+mod rope;
+mod swiglu;
+
+#[cfg(test)]
+mod finite_differences;
+#[cfg(test)]
+mod tests;
+
+pub use adamw::{AdamW, adamw_step};
+pub use attention::{AttentionScratch, AttentionShape, attention_backward, attention_forward};
+pub use cross_entropy::{
+    HeadLoss, HeadLossScratch, LossRows, Reference, head_loss, head_loss_backward,
+};
+pub use decode_attention::{CachedSequence, DecodeScratch, cache_write, decode_attention};
+pub use embedding::{embedding_backward, embedding_forward};
+pub use gradient_norm::{scale, sum_of_squares};
+pub use linear::{linear_backward_input, linear_backward_weight, linear_forward};
+pub use matmul::{Into, Matrix, MatrixMut, matmul};
+pub use muon::{MuonScratch, orthogonalize};
+pub use real::Real;
+pub use rms_norm::{rms_norm_backward, rms_norm_forward};
+pub use rope::{RopeTable, rope_backward, rope_forward};
+pub use swiglu::{swiglu_backward, swiglu_forward};

@@ -1,0 +1,20 @@
+//! Forward operators of the serving engine, on plain `f32` slices.
+//!
+//! Every operator treats its rows independently and adds up each output in one fixed order, so that a
+//! token's numbers are the same, bit for bit, whatever else is in the batch, however the prompt was cut
+//! into chunks and whether a prefix came from the cache. That is why the engine has its own linear
+//! operator: a general matrix product picks another summation order for one row than for many.
+
+mod activations;
+mod instruction_set;
+mod lane;
+mod packed_linear;
+mod paged_attention;
+
+pub use activations::{RopeTable, add_rows, rms_norm, swiglu};
+pub use lane::{LANE, Lane};
+pub use packed_linear::{PackError, PackedLinear, Strided, StridedMut};
+pub use paged_attention::{BLOCK_TOKENS, BlockShape, KvBlock, MAX_HEAD_DIM, attend};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,252 @@
+//! Each operator against a plain computation in f64, and against itself in other batches.
+
+use super::packed_linear::variants;
+use super::{
+    BLOCK_TOKENS, BlockShape, KvBlock, PackError, PackedLinear, RopeTable, Strided, StridedMut,
+    add_rows, attend, rms_norm, swiglu,
+};
+
+/// A small linear congruential generator: values in [-1, 1), the same on every machine.
+fn numbers(seed: u64, count: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    (0..count)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+fn close(found: &[f32], expected: &[f64], tolerance: f64) {
+    assert_eq!(found.len(), expected.len());
+    for (at, (&found, &expected)) in found.iter().zip(expected).enumerate() {
+        let difference = (f64::from(found) - expected).abs();
+        assert!(
+            difference <= tolerance * (1.0 + expected.abs()),
+            "at {at}: {found} instead of {expected}"
+        );
+    }
+}
+
+fn product(x: &[f32], weight: &[f32], rows: usize, outputs: usize, inputs: usize) -> Vec<f64> {
+    let mut y = Vec::new();
+    for row in 0..rows {
+        for output in 0..outputs {
+            let dot = (0..inputs).map(|at| {
+                f64::from(x[row * inputs + at]) * f64::from(weight[output * inputs + at])
+            });
+            y.push(dot.sum());
+        }
+    }
+    y
+}
+
+fn run(linear: &PackedLinear, x: &[f32], rows: usize) -> Vec<f32> {
+    let mut y = vec![f32::NAN; rows * linear.outputs()];
+    linear.store(
+        Strided { data: x, stride: linear.inputs() },
+        rows,
+        StridedMut { data: &mut y, stride: linear.outputs() },
+    );
+    y
+}
+
+#[test]
+fn a_packed_product_equals_the_plain_one_at_every_size() {
+    for (rows, outputs, inputs) in [(1, 1, 1), (1, 33, 7), (3, 32, 32), (13, 70, 48), (31, 16, 160)] {
+        let weight = numbers(1, outputs * inputs);
+        let x = numbers(2, rows * inputs);
+        let linear = PackedLinear::new(&weight, outputs, inputs).unwrap();
+        let expected = product(&x, &weight, rows, outputs, inputs);
+        close(&run(&linear, &x, rows), &expected, 1e-5);
+    }
+}
+
+#[test]
+fn a_row_is_the_same_to_the_bit_in_every_batch() {
+    let (outputs, inputs, rows) = (96, 160, 45);
+    let weight = numbers(3, outputs * inputs);
+    let x = numbers(4, rows * inputs);
+    for linear in [
+        PackedLinear::new(&weight, outputs, inputs).unwrap(),
+        PackedLinear::quantized(&weight, outputs, inputs).unwrap(),
+    ] {
+        let together = run(&linear, &x, rows);
+        for (row, expected) in x.chunks(inputs).zip(together.chunks(outputs)) {
+            assert_eq!(run(&linear, row, 1), expected);
+        }
+    }
+}
+
+#[test]
+fn instruction_sets_agree() {
+    let (outputs, inputs) = (32, 64);
+    let weight = numbers(5, outputs * inputs);
+    let x = numbers(6, inputs);
+    for linear in [
+        PackedLinear::new(&weight, outputs, inputs).unwrap(),
+        PackedLinear::quantized(&weight, outputs, inputs).unwrap(),
+    ] {
+        let best = run(&linear, &x, 1);
+        let expected: Vec<f64> = best[..16].iter().map(|&value| f64::from(value)).collect();
+        close(&variants::baseline_first_lane(&linear, &x).0, &expected, 1e-5);
+        if let Some(lane) = variants::avx2_first_lane(&linear, &x) {
+            assert_eq!(lane.0, best[..16]);
+        }
+    }
+}
+
+#[test]
+fn q8_rounds_each_weight_by_at_most_half_a_step_and_a_half_precision_scale() {
+    let (outputs, inputs) = (40, 64);
+    let weight = numbers(7, outputs * inputs);
+    let linear = PackedLinear::quantized(&weight, outputs, inputs).unwrap();
+    assert!(linear.bytes() * 3 < PackedLinear::new(&weight, outputs, inputs).unwrap().bytes());
+    // Unit vectors read the weights back, column by column.
+    for input in 0..inputs {
+        let mut unit = vec![0.0; inputs];
+        unit[input] = 1.0;
+        for (output, &found) in run(&linear, &unit, 1).iter().enumerate() {
+            let block = input / 32 * 32;
+            let values = &weight[output * inputs + block..output * inputs + block + 32];
+            let largest = values.iter().fold(0.0_f32, |a, b| a.max(b.abs()));
+            let difference = (found - weight[output * inputs + input]).abs();
+            assert!(difference <= largest / 127.0 * 0.5 + largest * 0.001, "{difference}");
+        }
+    }
+    assert_eq!(
+        PackedLinear::quantized(&weight[..40 * 20], 40, 20).unwrap_err(),
+        PackError::Q8Inputs { inputs: 20 }
+    );
+    assert!(PackedLinear::new(&weight, 3, 3).is_err());
+}
+
+#[test]
+fn adding_writes_into_a_column_range_of_a_wider_row() {
+    let weight = numbers(8, 4 * 8);
+    let x = numbers(9, 3 * 8);
+    let linear = PackedLinear::new(&weight, 4, 8).unwrap();
+    let mut wide = vec![1.0; 3 * 10];
+    linear.add(
+        Strided { data: &x, stride: 8 },
+        3,
+        StridedMut { data: &mut wide[5..], stride: 10 },
+    );
+    let expected = product(&x, &weight, 3, 4, 8);
+    for row in 0..3 {
+        assert_eq!(wide[row * 10..row * 10 + 5], [1.0; 5]);
+        let shifted: Vec<f64> = expected[row * 4..row * 4 + 4].iter().map(|y| y + 1.0).collect();
+        close(&wide[row * 10 + 5..row * 10 + 9], &shifted, 1e-5);
+        assert_eq!(wide[row * 10 + 9], 1.0);
+    }
+}
+
+#[test]
+fn attention_equals_a_plain_softmax_over_every_length() {
+    for (heads, kv_heads, head_dim) in [(4, 2, 32), (2, 1, 8), (3, 3, 40), (1, 1, 128), (2, 2, 33)] {
+        let shape = BlockShape { layers: 2, kv_heads, head_dim };
+        let total = 2 * BLOCK_TOKENS + 5;
+        let keys = numbers(10, total * kv_heads * head_dim);
+        let values = numbers(11, total * kv_heads * head_dim);
+        let width = kv_heads * head_dim;
+        let mut blocks: Vec<KvBlock> = (0..3).map(|_| KvBlock::new(shape)).collect();
+        for token in 0..total {
+            let range = token * width..(token + 1) * width;
+            blocks[token / BLOCK_TOKENS].write(
+                shape, 1, token % BLOCK_TOKENS, &keys[range.clone()], &values[range],
+            );
+        }
+        let blocks: Vec<&KvBlock> = blocks.iter().collect();
+        let q: Vec<f32> = numbers(12, heads * head_dim).iter().map(|q| q * 6.0).collect();
+        for length in [1, 2, 15, 16, 17, 32, total] {
+            let mut out = vec![f32::NAN; heads * head_dim];
+            attend(shape, 1, &blocks, length, &q, &mut out);
+            let mut expected = Vec::new();
+            for head in 0..heads {
+                let at = |token: usize| (token * kv_heads + head / (heads / kv_heads)) * head_dim;
+                let scores: Vec<f64> = (0..length)
+                    .map(|token| {
+                        (0..head_dim)
+                            .map(|d| f64::from(q[head * head_dim + d]) * f64::from(keys[at(token) + d]))
+                            .sum::<f64>()
+                            / (head_dim as f64).sqrt()
+                    })
+                    .collect();
+                let most = scores.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b));
+                let weights: Vec<f64> = scores.iter().map(|s| (s - most).exp()).collect();
+                let sum: f64 = weights.iter().sum();
+                for d in 0..head_dim {
+                    let mixed = (0..length).map(|t| weights[t] / sum * f64::from(values[at(t) + d]));
+                    expected.push(mixed.sum::<f64>());
+                }
+            }
+            close(&out, &expected, 2e-6);
+        }
+    }
+}
+
+#[test]
+fn normalization_and_swiglu_equal_their_formulas() {
+    let (rows, width) = (3, 40);
+    let x = numbers(13, rows * width);
+    let weight = numbers(14, width);
+    let mut out = vec![0.0; rows * width];
+    rms_norm(&x, &weight, 1e-5, &mut out);
+    let expected: Vec<f64> = x
+        .chunks(width)
+        .flat_map(|row| {
+            let mean = row.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / width as f64;
+            let scale = 1.0 / (mean + 1e-5).sqrt();
+            row.iter().zip(&weight).map(move |(&v, &w)| f64::from(v) * scale * f64::from(w))
+        })
+        .collect();
+    close(&out, &expected, 1e-6);
+
+    let gate_up: Vec<f32> = numbers(15, rows * 2 * width).iter().map(|v| v * 30.0).collect();
+    let mut out = vec![0.0; rows * width];
+    swiglu(&gate_up, width, &mut out);
+    let expected: Vec<f64> = gate_up
+        .chunks(2 * width)
+        .flat_map(|row| {
+            let (gate, up) = row.split_at(width);
+            gate.iter().zip(up).map(|(&g, &u)| {
+                f64::from(g) / (1.0 + (-f64::from(g)).exp()) * f64::from(u)
+            })
+        })
+        .collect();
+    close(&out, &expected, 1e-6);
+
+    let mut sum = vec![1.0, 2.0, 3.0];
+    add_rows(&mut sum, &[0.5, 0.25, -3.0]);
+    assert_eq!(sum, [1.5, 2.25, 0.0]);
+}
+
+#[test]
+fn exponentials_are_accurate_and_saturate() {
+    for step in -860..=880 {
+        let x = step as f32 * 0.1;
+        let found = f64::from(super::activations::exp::<false>(x));
+        let expected = f64::from(x).exp();
+        assert!((found / expected - 1.0).abs() < 3e-7, "exp({x}) = {found}");
+    }
+    assert!(super::activations::exp::<false>(-1e9) < 1.3e-38);
+    assert!(super::activations::exp::<false>(1e9).is_finite());
+}
+
+#[test]
+fn rotation_keeps_lengths_and_depends_on_the_distance_only() {
+    let dim = 16;
+    let table = RopeTable::new(dim, 10_000.0, 64);
+    assert_eq!(table.positions(), 64);
+    let dot = |q_at: usize, k_at: usize| {
+        let (mut q, mut k) = (numbers(16, dim), numbers(17, dim));
+        table.apply(&mut q, q_at);
+        table.apply(&mut k, k_at);
+        q.iter().zip(&k).map(|(a, b)| a * b).sum::<f32>()
+    };
+    assert!((dot(5, 2) - dot(45, 42)).abs() < 1e-5);
+    assert!((dot(5, 2) - dot(5, 3)).abs() > 1e-3);
+    let mut row = numbers(18, dim);
+    table.apply(&mut row, 0);
+    assert_eq!(row, numbers(18, dim));
+}
