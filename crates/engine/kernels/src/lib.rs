@@ -9,6 +9,8 @@
 #[macro_use]
 mod vectorize;
 
+pub mod decode;
+
 mod adamw;
 mod attention;
 mod cross_entropy;
