@@ -210,7 +210,7 @@ fn show(draw: &mut ChaCha8Rng, headers: &[Header]) -> String {
         .map(|Header { id, date, period, amount }| {
             if plain {
                 format!(
-                    "Bill {id} / bill date {date} / billing period {period} / amount due {amount}"
+                    "Bill {id} | bill date {date} | billing period {period} | amount due {amount}"
                 )
             } else {
                 format!("[{id}] issued {date}, service {period}, balance {amount}")

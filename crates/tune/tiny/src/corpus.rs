@@ -1,4 +1,4 @@
-//! The corpus: four stages from short copies to full-size records, each item a pure function of its
+//! The corpus: five stages from bare copies to full-size records, each item a pure function of its
 //! stage and index.
 //!
 //! Induction (continuing what stood after an earlier occurrence) decides everything else, so dense copies
@@ -11,11 +11,11 @@ use crate::conversation::{Conversation, Task};
 use crate::draw::Draw;
 use crate::error::TinyError;
 use crate::split::{Split, draw_in_split};
-use crate::tasks::{Level, compare, copy, fill, intent, lookup, select};
+use crate::tasks::{LEVELS, Level, compare, copy, fill, intent, lookup, select};
 use crate::tokenizer::{ASSISTANT, BOS, EOS, TinyTokenizer, USER, extend, push};
 
 /// How many stages the curriculum has.
-pub const STAGES: usize = 4;
+pub const STAGES: usize = 5;
 /// The weight of context tokens in the loss: they are mostly random values, which nothing can predict.
 pub const CONTEXT_WEIGHT: f32 = 0.1;
 
@@ -23,12 +23,13 @@ pub const CONTEXT_WEIGHT: f32 = 0.1;
 const SHARES: [[f64; 7]; STAGES] = [
     // copy, lookup, select, bill, fill, compare, intent
     [0.40, 0.40, 0.10, 0.00, 0.02, 0.02, 0.06],
+    [0.40, 0.40, 0.10, 0.00, 0.02, 0.02, 0.06],
     [0.22, 0.28, 0.20, 0.08, 0.09, 0.04, 0.09],
     [0.10, 0.18, 0.26, 0.18, 0.11, 0.06, 0.11],
     [0.06, 0.13, 0.27, 0.23, 0.11, 0.07, 0.13],
 ];
 /// Shares of items that are random token ids to repeat, taken before the tasks' shares.
-const RAW_COPY: [f64; STAGES] = [0.40, 0.10, 0.02, 0.01];
+const RAW_COPY: [f64; STAGES] = [1.0, 0.30, 0.08, 0.02, 0.01];
 
 /// The corpus under one seed.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +56,7 @@ impl Corpus {
     #[must_use]
     pub fn single(&self, task: Task, index: u64) -> Conversation {
         let mut draw = Draw::at(self.seed, self.split.stream() + 16 * (1 + task as u64), index);
-        let level = draw.between(1, STAGES - 1);
+        let level = draw.between(1, LEVELS - 1);
         draw_in_split(self.split, &mut draw, |draw| make(draw, task, level, 1))
     }
 
@@ -79,7 +80,8 @@ impl Corpus {
 
     fn draw_conversation(&self, draw: &mut Draw, stage: usize) -> Conversation {
         let task = Task::ALL[draw.weighted(&SHARES[stage])];
-        let level = if draw.chance(0.6) { stage } else { draw.below(stage + 1) };
+        let top = stage.saturating_sub(1).min(LEVELS - 1);
+        let level = if draw.chance(0.6) { top } else { draw.below(top + 1) };
         // Several questions about one text teach more per token than one.
         let turns = 1 + draw.weighted(&[0.4, 0.2, 0.2, 0.2]);
         draw_in_split(self.split, draw, |draw| make(draw, task, level, turns))
@@ -100,7 +102,7 @@ fn make(draw: &mut Draw, task: Task, level: Level, turns: usize) -> Conversation
 
 /// Random different ids, then the same again: nothing but induction predicts the second half.
 fn raw_copy(draw: &mut Draw, stage: usize, vocab: usize) -> Example {
-    let count = draw.between(4, [12, 24, 32, 40][stage]);
+    let count = draw.between(4, [12, 16, 24, 32, 40][stage]);
     let first = crate::tokenizer::SPECIAL.len();
     let ids = draw.distinct(count, |draw| draw.between(first, vocab - 1));
     let ids: Vec<u32> = ids.into_iter().filter_map(|id| u32::try_from(id).ok()).collect();

@@ -8,7 +8,7 @@ use crate::error::TinyError;
 use crate::tokenizer::{BOS, EOS, TinyTokenizer};
 
 /// The share of the token budget after which each stage ends.
-const STAGE_ENDS: [f64; STAGES - 1] = [0.08, 0.25, 0.60];
+const STAGE_ENDS: [f64; STAGES - 1] = [0.025, 0.10, 0.28, 0.60];
 
 /// A stream of pretraining examples over a budget of tokens.
 #[derive(Debug)]

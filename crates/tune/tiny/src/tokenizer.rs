@@ -14,7 +14,10 @@ use tokenizers::{AddedToken, Tokenizer};
 
 use crate::conversation::Conversation;
 use crate::corpus::{Corpus, STAGES};
+use crate::draw::Draw;
 use crate::error::TinyError;
+use crate::tasks::intent::any_sentence;
+use crate::words::EVERYDAY;
 
 /// The special tokens; a token's id is its place here.
 pub const SPECIAL: [&str; 7] =
@@ -39,7 +42,7 @@ pub struct TinyTokenizer {
 }
 
 impl TinyTokenizer {
-    /// Trains a tokenizer with `vocab` tokens on the first `items` items of every corpus stage.
+    /// Trains a tokenizer with `vocab` tokens on `items` items of every corpus stage and sentences beside.
     ///
     /// # Errors
     /// The tokenizer library's own.
@@ -59,16 +62,19 @@ impl TinyTokenizer {
             .special_tokens(special)
             .initial_alphabet(alphabet)
             .build();
-        let texts = (0..STAGES as u64).flat_map(|stage| {
-            (0..items).map(move |index| corpus.conversation(stage as usize, (stage << 32) | index))
-        });
-        let texts: Vec<String> = texts
-            .flat_map(|item| {
-                let mut texts = vec![item.system, item.user, item.answer];
+        let mut texts = Vec::new();
+        for stage in 1..STAGES {
+            for index in 0..items {
+                let item = corpus.conversation(stage, ((stage as u64) << 32) | index);
+                texts.extend([item.system, item.user, item.answer]);
                 texts.extend(item.shots.into_iter().flat_map(|(user, answer)| [user, answer]));
-                texts
-            })
-            .collect();
+            }
+        }
+        // Made-up words outnumber English ones in records; sentences bring the words of requests back.
+        texts.extend((0..items * 8).map(|index| any_sentence(&mut Draw::at(0, 0, index))));
+        for word in EVERYDAY {
+            texts.extend(std::iter::repeat_n(format!(" {word} {word}"), 150));
+        }
         inner.train(&mut TrainerWrapper::BpeTrainer(trainer), texts.into_iter())?;
         Ok(Self { inner })
     }

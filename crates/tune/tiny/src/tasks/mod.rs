@@ -11,3 +11,5 @@ pub mod select;
 
 /// How large an item may be: 0 for the shortest, 3 for the full size.
 pub type Level = usize;
+/// How many levels there are.
+pub const LEVELS: usize = 4;
