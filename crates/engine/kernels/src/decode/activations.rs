@@ -1,24 +1,24 @@
 //! Row-wise operators: RMS normalization, rotary positions, SwiGLU, residual addition.
 
-use super::instruction_set::{multiply_add, vectorized};
+use super::instruction_set::{dispatched, multiply_add};
 use super::lane::LANE;
 
-vectorized! {
+dispatched! {
     /// `out[i] = x[i] / sqrt(mean(x[i]²) + eps) · weight` for rows of `weight.len()` floats.
     pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) = rms_norm_rows;
 }
 
-vectorized! {
+dispatched! {
     /// `out = silu(gate) · up` over rows; a row of `gate_up` is `[gate; up]`, each `width` floats.
     pub fn swiglu(gate_up: &[f32], width: usize, out: &mut [f32]) = swiglu_rows;
 }
 
-vectorized! {
+dispatched! {
     /// `x += y`, element by element.
     pub fn add_rows(x: &mut [f32], y: &[f32]) = add_all;
 }
 
-vectorized! {
+dispatched! {
     fn rotate(row: &mut [f32], head_dim: usize, cos: &[f32], sin: &[f32]) = rotate_heads;
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
 
 /// Defines a function that runs `$body` compiled for the machine's instruction set. `$body` is an
 /// `#[inline(always)]` function over `const FUSED: bool`.
-macro_rules! vectorized {
+macro_rules! dispatched {
     ($(#[$doc:meta])* $visibility:vis fn $name:ident($($argument:ident: $kind:ty),* $(,)?) = $body:ident;) => {
         $(#[$doc])*
         #[allow(clippy::too_many_arguments, reason = "slices with their strides")]
@@ -77,4 +77,4 @@ macro_rules! vectorized {
         }
     };
 }
-pub(crate) use vectorized;
+pub(crate) use dispatched;

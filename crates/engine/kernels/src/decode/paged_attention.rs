@@ -5,7 +5,7 @@
 //! order of the sequence: the sums do not depend on how the sequence reached the cache.
 
 use super::activations::exp;
-use super::instruction_set::{multiply_add, vectorized};
+use super::instruction_set::{dispatched, multiply_add};
 use super::lane::{LANE, Lane};
 
 /// Tokens per block.
@@ -82,7 +82,7 @@ impl KvBlock {
     }
 }
 
-vectorized! {
+dispatched! {
     /// Attention of one token's queries over `length` tokens held in `blocks`.
     ///
     /// `q` and `out` are `heads · head_dim` floats; query head `h` reads key-value head

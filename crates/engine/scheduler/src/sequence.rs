@@ -1,0 +1,180 @@
+//! A running generation: from chosen tokens to text and events.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use pelton_tokens::{Detokenizer, TextCodec};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::adapter_registry::LoadedAdapter;
+use crate::forward::Part;
+use crate::paged_kv::{SequenceCache, blocks_for};
+use crate::sampler::{Sampler, logprob_of};
+use crate::stop_strings::{StopWatch, Watched};
+use crate::{Completion, Event, FinishReason, GenerateRequest, TokenLogprob, Usage};
+
+/// A request that was checked and may wait.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) request: GenerateRequest,
+    /// Tokens to generate at most; fits the context.
+    pub(crate) max_tokens: usize,
+    pub(crate) adapter: Option<Arc<LoadedAdapter>>,
+    pub(crate) events: UnboundedSender<Event>,
+    pub(crate) arrived: Instant,
+    /// Position in the order of arrival.
+    pub(crate) ticket: u64,
+}
+
+impl Admitted {
+    /// Blocks that this request can need.
+    pub(crate) fn blocks(&self) -> usize {
+        blocks_for(self.request.prompt.len() + self.max_tokens)
+    }
+
+    /// The root of its prompts in the prefix cache.
+    pub(crate) fn prefix_root(&self) -> u64 {
+        self.adapter.as_ref().map_or(0, |adapter| adapter.generation)
+    }
+}
+
+/// One sequence of the batch.
+#[derive(Debug)]
+pub(crate) struct Sequence {
+    pub(crate) admitted: Admitted,
+    pub(crate) cache: SequenceCache,
+    pub(crate) cached_tokens: usize,
+    pub(crate) reserved_blocks: usize,
+    pub(crate) first_token_at: Option<Instant>,
+    pub(crate) finished: Option<FinishReason>,
+    sampler: Sampler,
+    detokenizer: Detokenizer,
+    stops: StopWatch,
+    text: String,
+    sent: usize,
+    generated: Vec<u32>,
+    logprobs: Vec<TokenLogprob>,
+}
+
+impl Sequence {
+    pub(crate) fn new(mut admitted: Admitted, cache: SequenceCache) -> Self {
+        Self {
+            cached_tokens: cache.length(),
+            cache,
+            reserved_blocks: admitted.blocks(),
+            first_token_at: None,
+            finished: None,
+            sampler: Sampler::new(admitted.request.sampling.clone()),
+            detokenizer: Detokenizer::default(),
+            stops: StopWatch::new(std::mem::take(&mut admitted.request.stop)),
+            text: String::new(),
+            sent: 0,
+            generated: Vec::new(),
+            logprobs: Vec::new(),
+            admitted,
+        }
+    }
+
+    /// Number of tokens whose keys and values are not computed yet.
+    pub(crate) fn uncomputed(&self) -> usize {
+        self.admitted.request.prompt.len() + self.generated.len() - self.cache.length()
+    }
+
+    /// The next `count` uncomputed tokens, for the forward pass.
+    pub(crate) fn part(&mut self, count: usize) -> Part<'_> {
+        let prompt = &self.admitted.request.prompt;
+        let done = self.cache.length();
+        let wants_logits = done + count == prompt.len() + self.generated.len();
+        let tokens = match prompt.get(done..done + count) {
+            Some(tokens) => tokens,
+            None => &self.generated[done - prompt.len()..][..count],
+        };
+        Part {
+            tokens,
+            cache: &mut self.cache,
+            adapter: self.admitted.adapter.as_ref().map(|adapter| &adapter.weights),
+            wants_logits,
+        }
+    }
+
+    /// Whether the prompt is still being computed.
+    pub(crate) fn in_prompt(&self) -> bool {
+        self.cache.length() < self.admitted.request.prompt.len()
+    }
+
+    /// Whether the caller went away.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.admitted.events.is_closed()
+    }
+
+    /// Tokens generated so far.
+    pub(crate) fn generated(&self) -> usize {
+        self.generated.len()
+    }
+
+    /// Chooses the next token from `logits`, sends text as it comes, and notices the end.
+    pub(crate) fn step(&mut self, logits: &mut [f32], codec: &TextCodec) {
+        let wanted = self.admitted.request.logprobs;
+        let original = wanted.map(|_| logits.to_vec());
+        let token = self.sampler.choose(logits);
+        if let (Some(top), Some(original)) = (wanted, original) {
+            self.logprobs.push(logprob_of(&original, token, top));
+        }
+        self.generated.push(token);
+        self.first_token_at.get_or_insert_with(Instant::now);
+        let ends = !self.admitted.request.ignore_eos && codec.eos().contains(&token);
+        if ends {
+            self.finished = Some(FinishReason::Stop);
+        } else {
+            self.detokenizer.push(codec.token_bytes(), token, &mut self.text);
+            if self.generated.len() >= self.admitted.max_tokens {
+                self.finished = Some(FinishReason::Length);
+            }
+        }
+        if self.finished.is_some() {
+            self.detokenizer.finish(&mut self.text);
+        }
+        match self.stops.look(&self.text) {
+            Watched::StoppedAt(at) => {
+                self.text.truncate(at);
+                self.finished = Some(FinishReason::Stop);
+                self.send_up_to(at);
+            }
+            // At the end nothing can become a stop text any more.
+            Watched::SafeUpTo(_) if self.finished.is_some() => self.send_up_to(self.text.len()),
+            Watched::SafeUpTo(safe) => self.send_up_to(safe),
+        }
+    }
+
+    /// Tokens so far.
+    pub(crate) fn usage(&self) -> Usage {
+        Usage {
+            prompt_tokens: self.admitted.request.prompt.len(),
+            completion_tokens: self.generated.len(),
+            cached_tokens: self.cached_tokens,
+        }
+    }
+
+    fn send_up_to(&mut self, end: usize) {
+        if self.admitted.request.stream && end > self.sent {
+            // A closed channel is noticed before the next step.
+            let _ = self.admitted.events.send(Event::Text {
+                text: self.text[self.sent..end].to_owned(),
+                logprobs: std::mem::take(&mut self.logprobs),
+            });
+        }
+        self.sent = self.sent.max(end);
+    }
+
+    /// Sends the whole answer.
+    pub(crate) fn send_done(&mut self, finish_reason: FinishReason) {
+        let usage = self.usage();
+        let _ = self.admitted.events.send(Event::Done(Completion {
+            text: std::mem::take(&mut self.text),
+            logprobs: std::mem::take(&mut self.logprobs),
+            finish_reason,
+            usage,
+            tokens: std::mem::take(&mut self.generated),
+        }));
+    }
+}

@@ -1,0 +1,101 @@
+//! Threads that each carry a share of a step's sequences through the whole model.
+//!
+//! The share is owned by the worker while it runs, so that nothing is locked and no layer waits for
+//! another thread; the step ends when all shares are back.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use pelton_tokens::TextCodec;
+
+use crate::SchedulerError;
+use crate::decoder::Decoder;
+use crate::forward::{Workspace, forward};
+use crate::sequence::Sequence;
+
+/// Sequences with the number of tokens that each computes in this step.
+pub(crate) type Share = Vec<(Sequence, usize)>;
+
+/// What every worker needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Engine {
+    pub(crate) decoder: Arc<Decoder>,
+    pub(crate) codec: Arc<TextCodec>,
+}
+
+/// The caller's thread and some more.
+#[derive(Debug)]
+pub(crate) struct Workers {
+    engine: Engine,
+    workspace: Workspace,
+    inboxes: Vec<Sender<Share>>,
+    finished: Receiver<Share>,
+}
+
+impl Workers {
+    /// Starts `threads - 1` threads; the caller's is the last.
+    pub(crate) fn start(engine: Engine, threads: usize) -> Result<Self, SchedulerError> {
+        let (done, finished) = channel();
+        let inboxes = (1..threads.max(1))
+            .map(|number| {
+                let (inbox, shares) = channel();
+                let (engine, done) = (engine.clone(), done.clone());
+                thread::Builder::new()
+                    .name(format!("decode-{number}"))
+                    .spawn(move || serve(&engine, &shares, &done))
+                    .map_err(SchedulerError::Thread)?;
+                Ok(inbox)
+            })
+            .collect::<Result<_, SchedulerError>>()?;
+        Ok(Self { engine, workspace: Workspace::default(), inboxes, finished })
+    }
+
+    /// Threads, the caller's included.
+    pub(crate) fn count(&self) -> usize {
+        self.inboxes.len() + 1
+    }
+
+    /// Runs one share per worker; `None` when a worker died.
+    pub(crate) fn run(&mut self, mut shares: Vec<Share>) -> Option<Vec<Sequence>> {
+        let own = shares.pop().unwrap_or_default();
+        let mut sent = 0;
+        for (share, inbox) in shares.into_iter().zip(&self.inboxes) {
+            if !share.is_empty() {
+                inbox.send(share).ok()?;
+                sent += 1;
+            }
+        }
+        let own = run_share(&self.engine, own, &mut self.workspace);
+        let mut sequences: Vec<Sequence> = own.into_iter().map(|(sequence, _)| sequence).collect();
+        for _ in 0..sent {
+            let share = self.finished.recv().ok()?;
+            sequences.extend(share.into_iter().map(|(sequence, _)| sequence));
+        }
+        Some(sequences)
+    }
+}
+
+fn serve(engine: &Engine, shares: &Receiver<Share>, done: &Sender<Share>) {
+    let mut workspace = Workspace::default();
+    while let Ok(share) = shares.recv() {
+        if done.send(run_share(engine, share, &mut workspace)).is_err() {
+            return;
+        }
+    }
+}
+
+fn run_share(engine: &Engine, mut share: Share, workspace: &mut Workspace) -> Share {
+    // Neighbors with the same adapter run through it together.
+    share.sort_by_key(|(sequence, _)| sequence.admitted.prefix_root());
+    let mut parts: Vec<_> =
+        share.iter_mut().map(|(sequence, tokens)| sequence.part(*tokens)).collect();
+    let wants: Vec<bool> = parts.iter().map(|part| part.wants_logits).collect();
+    let logits = forward(&engine.decoder, &mut parts, workspace);
+    let wanting = share.iter_mut().zip(wants).filter(|(_, wants)| *wants);
+    let vocab = engine.decoder.config().vocab_size;
+    for (((sequence, _), _), logits) in wanting.zip(logits.chunks_exact_mut(vocab)) {
+        sequence.step(logits, &engine.codec);
+    }
+    share
+}
