@@ -248,7 +248,7 @@ fn broken_lines_are_named_and_the_rest_is_read() {
     let broken: Vec<String> =
         outcome.broken.iter().map(|row| format!("{}: {}", row.place, row.reason)).collect();
     insta::assert_snapshot!(broken.join("\n"), @r##"
-    line 3: EOF while parsing a list, at column 44
+    line 3: EOF while parsing a list, at column 42
     line 4: `messages` is empty
     line 5: `messages[0].role` should be system, developer, user, assistant or tool
     line 6: no `answer`: give one, or end `messages` with the assistant's message
