@@ -32,6 +32,8 @@ pub struct Comparison {
     pub n_paired: u64,
     /// Items of either that the other lacks; they are left out.
     pub n_unpaired: u64,
+    /// Pairs that the baseline got right.
+    pub baseline_correct: u64,
     /// Candidate's share right minus the baseline's over the pairs, with its 95 % paired bootstrap
     /// (BCa) interval.
     pub difference: Interval,
@@ -66,6 +68,7 @@ pub fn compare(baseline: &[SampleResult], candidate: &[SampleResult]) -> Compari
     Comparison {
         n_paired: paired as u64,
         n_unpaired: (baseline.len() + candidate.len() - 2 * paired) as u64,
+        baseline_correct: before.iter().filter(|&&right| right).count() as u64,
         difference: paired_difference(&before, &after, 1).unwrap_or(Interval {
             value: 0.0,
             low: -1.0,
