@@ -89,7 +89,7 @@ export interface Trace extends TraceSummary {
   response: unknown
   messages: Message[]
   output: string | null
-  route: { reason: string | null; attempts: RouteAttempt[] } | null
+  route: { reason?: string | null; attempts?: RouteAttempt[] } | null
   config_hash: string | null
   feedback_items: Feedback[]
 }

@@ -20,6 +20,8 @@ interface IntervalBarsProps {
 export function IntervalBars({ rows, from = 0, to = 1, format = percent }: IntervalBarsProps) {
   const at = (value: number) => `${(Math.min(1, Math.max(0, (value - from) / (to - from))) * 100).toFixed(2)}%`
   const crossesZero = from < 0 && to > 0
+  // The unit stands once; in the brackets the numbers are enough.
+  const bare = (value: number) => format(value).replace(/%| pts/g, '')
   return (
     <ul className="flex flex-col gap-2.5">
       {rows.map((row) => {
@@ -27,7 +29,7 @@ export function IntervalBars({ rows, from = 0, to = 1, format = percent }: Inter
         const start = crossesZero ? Math.min(0, row.value) : from
         const end = crossesZero ? Math.max(0, row.value) : row.value
         return (
-          <li key={row.key} className="grid grid-cols-[minmax(6rem,12rem)_1fr] items-center gap-x-3 gap-y-0.5 text-sm max-sm:grid-cols-1">
+          <li key={row.key} className="grid grid-cols-[minmax(5rem,10rem)_minmax(0,1fr)] items-center gap-x-3 gap-y-0.5 text-sm max-sm:grid-cols-1">
             <span className="truncate" title={row.label}>
               {row.label}
               {row.note && <span className="ml-1.5 text-xs text-ink-3">{row.note}</span>}
@@ -42,10 +44,10 @@ export function IntervalBars({ rows, from = 0, to = 1, format = percent }: Inter
                 <span className="absolute top-1/2 size-2.5 -translate-1/2 rounded-full border-2 border-surface" style={{ left: at(row.value), background: color }} />
                 {crossesZero && <span className="absolute inset-y-0 w-px bg-ink-3" style={{ left: at(0) }} />}
               </span>
-              <span className="num w-[10.5rem] shrink-0 text-right whitespace-nowrap">
+              <span className={`num shrink-0 text-right whitespace-nowrap ${crossesZero ? '' : 'w-[9.6rem]'}`}>
                 <strong>{format(row.value)}</strong>{' '}
                 <span className="text-xs text-ink-3">
-                  [{format(row.low)}, {format(row.high)}]
+                  [{bare(row.low)}, {bare(row.high)}]
                 </span>
               </span>
             </span>

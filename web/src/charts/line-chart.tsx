@@ -45,11 +45,11 @@ export function LineChart({ label, xLabel, series, height = 240, log = false, fo
   }
   const low = Math.min(...ys)
   const high = Math.max(...ys)
-  const pad = (high - low || Math.abs(high) || 1) * 0.06
   const x = scaleLinear([Math.min(...xs), Math.max(xMax ?? -Infinity, ...xs)], [MARGIN.left, width - MARGIN.right])
   const range: [number, number] = [height - MARGIN.bottom, MARGIN.top]
-  const y = log ? scaleLog([low * 0.9, high * 1.1], range) : scaleLinear([Math.min(low - pad, low >= 0 ? Math.max(0, low - pad) : low - pad), high + pad], range).nice(4)
+  const y = log ? scaleLog([low * 0.9, high * 1.1], range) : scaleLinear(linearDomain(low, high), range).nice(4)
   const yTicks = log ? decades(low, high) : y.ticks(4)
+  const tickText = log ? short : format === short ? y.tickFormat(4) : format
   const path = line<{ x: number; y: number }>((p) => x(p.x), (p) => y(p.y)).defined((p) => Number.isFinite(p.y) && (!log || p.y > 0))
 
   function track(event: PointerEvent<SVGSVGElement>) {
@@ -64,13 +64,13 @@ export function LineChart({ label, xLabel, series, height = 240, log = false, fo
       <div ref={frame}>
         <svg width={width} height={height} role="img" aria-label={describe(label, drawn, format)} onPointerMove={track} onPointerLeave={() => setHover(null)} className="block touch-pan-y">
           <clipPath id={clip}>
-            <rect x={MARGIN.left} y={0} width={Math.max(0, width - MARGIN.left - MARGIN.right)} height={height} />
+            <rect x={MARGIN.left - 4} y={0} width={Math.max(0, width - MARGIN.left - MARGIN.right + 8)} height={height} />
           </clipPath>
           {yTicks.map((tick) => (
             <g key={tick} transform={`translate(0 ${y(tick)})`}>
               <line x1={MARGIN.left} x2={width - MARGIN.right} stroke="var(--line)" />
               <text x={MARGIN.left - 8} dy="0.32em" textAnchor="end" className="num fill-ink-3 text-[11px]">
-                {format(tick)}
+                {tickText(tick)}
               </text>
             </g>
           ))}
@@ -126,6 +126,14 @@ export function LineChart({ label, xLabel, series, height = 240, log = false, fo
       )}
     </figure>
   )
+}
+
+/** From zero when that is not far away, so that small wiggles do not look large; else with some air. */
+export function linearDomain(low: number, high: number): [number, number] {
+  const spread = high - low || Math.abs(high) || 1
+  const air = spread * 0.06
+  if (low >= 0 && low < spread) return [0, high + air]
+  return [low - air, high + air]
 }
 
 /** At least two ticks of 1, 2 and 5 times a power of ten between the ends. */

@@ -13,6 +13,7 @@ import { SelectField } from '../ui/field'
 import { Json } from '../ui/json'
 import { Markdown } from '../ui/markdown'
 import { Card, Facts, Page } from '../ui/page'
+import { ScrollBox } from '../ui/scroll-box'
 import { Empty, QueryState } from '../ui/states'
 import { Table } from '../ui/table'
 import { Tabs } from '../ui/tabs'
@@ -89,9 +90,9 @@ function Version({ dataset, v }: { dataset: DatasetDetail; v: DatasetVersion }) 
         </Card>
         <Card title="Labels">
           {lengths.labels.length > 0 ? (
-            <div className="max-h-52 overflow-y-auto pr-1">
+            <ScrollBox label="Labels" className="max-h-52 pr-1">
               <BarList label="Rows by label" items={lengths.labels.map((l) => ({ name: l.label, value: l.count }))} />
-            </div>
+            </ScrollBox>
           ) : (
             <p className="text-sm text-ink-2">The rows carry no labels.</p>
           )}

@@ -3,12 +3,14 @@ import type { Decision, Observed } from '../api/types'
 import { count, percent } from '../format/number'
 import { clock } from '../format/time'
 import { Badge, type Tone } from '../ui/badge'
+import { ScrollBox } from '../ui/scroll-box'
 
 const TONES: Record<Decision['action'], Tone> = { start: 'accent', advance: 'good', hold: 'neutral', promote: 'good', roll_back: 'bad' }
 
 export function DecisionLog({ decisions }: { decisions: Decision[] }) {
   return (
-    <ol className="flex max-h-96 flex-col gap-3 overflow-y-auto" aria-label="Decisions">
+    <ScrollBox label="Decision log" className="max-h-96">
+    <ol className="flex flex-col gap-3" aria-label="Decisions">
       {foldHolds(decisions)
         .toReversed()
         .map(({ decision, repeated }, i) => (
@@ -18,7 +20,7 @@ export function DecisionLog({ decisions }: { decisions: Decision[] }) {
             </time>
             <div className="min-w-0">
               <p className="flex flex-wrap items-center gap-x-2">
-                <Badge tone={TONES[decision.action]}>{decision.action.replace('_', ' ')}</Badge>
+                <Badge tone={TONES[decision.action] ?? 'neutral'}>{decision.action.replace('_', ' ')}</Badge>
                 <span className="break-words">{decision.reason}</span>
                 {repeated > 1 && <span className="text-xs text-ink-3">{repeated} times</span>}
               </p>
@@ -31,6 +33,7 @@ export function DecisionLog({ decisions }: { decisions: Decision[] }) {
           </li>
         ))}
     </ol>
+    </ScrollBox>
   )
 }
 

@@ -2,8 +2,8 @@
 import { useState } from 'react'
 import { useNavigate } from 'react-router'
 import { ApiError } from '../api/client'
-import type { Release } from '../api/types'
-import { useReleases } from '../models/model-queries'
+import type { Gate, Release } from '../api/types'
+import { useGateOf, useReleases } from '../models/model-queries'
 import { FormDialog } from '../ui/dialog'
 import { NumberField, SelectField, TextField } from '../ui/field'
 import { useToast } from '../ui/toast'
@@ -29,6 +29,7 @@ export function RolloutDialog({ endpoint: initialEndpoint, candidate: initialCan
   const serving = endpoints.data?.items.find((e) => e.name === chosenEndpoint)?.traffic ?? []
   const candidates = releases.data?.items.filter((r) => !serving.some((t) => t.release_id === r.id && t.weight === 100)) ?? []
   const chosen = candidates.find((r) => r.id === candidate) ?? candidates[0]
+  const gate = useGateOf(chosen?.gate ?? null)
   const parsed = readStages(stages)
   const refused = start.error instanceof ApiError && start.error.code === 'gate_failed'
 
@@ -70,7 +71,7 @@ export function RolloutDialog({ endpoint: initialEndpoint, candidate: initialCan
     >
       <div className="grid gap-4 sm:grid-cols-2">
         <SelectField label="Endpoint" value={chosenEndpoint} disabled={initialEndpoint !== null} onChange={(e) => setEndpoint(e.target.value)} choices={(initialEndpoint ? [initialEndpoint] : free.map((e) => e.name)).map((name) => ({ value: name, label: name }))} />
-        <SelectField label="Candidate release" value={chosen?.id ?? ''} onChange={(e) => setCandidate(e.target.value)} choices={candidates.map((r) => ({ value: r.id, label: r.name }))} hint={chosen && gateHint(chosen)} />
+        <SelectField label="Candidate release" value={chosen?.id ?? ''} onChange={(e) => setCandidate(e.target.value)} choices={candidates.map((r) => ({ value: r.id, label: r.name }))} hint={chosen && gateHint(gate)} />
         <TextField label="Stages, % of the traffic" value={stages} onChange={(e) => setStages(e.target.value)} hint={parsed.problem ?? 'Rising shares; the last is usually 100.'} aria-invalid={parsed.problem ? true : undefined} />
         <NumberField label="Requests for each stage" value={requests} onValue={setRequests} min={1} step={1} hint="Fewer than this decide nothing." />
       </div>
@@ -89,8 +90,8 @@ function gateId(release: Release): string | null {
   return typeof release.gate === 'string' ? release.gate : (release.gate?.id ?? null)
 }
 
-function gateHint(release: Release): string {
-  if (!release.gate) return 'This release has no gate.'
-  if (typeof release.gate === 'string') return 'This release carries a gate.'
-  return release.gate.passed ? 'Its gate passed.' : 'Its gate did not pass: starting needs a reason.'
+function gateHint(gate: Gate | string | null): string {
+  if (!gate) return 'This release has no gate.'
+  if (typeof gate === 'string') return 'This release carries a gate.'
+  return gate.passed ? 'Its gate passed.' : 'Its gate did not pass: starting needs a reason.'
 }

@@ -54,7 +54,7 @@ export function TrafficDialog({ endpoint, onClose }: { endpoint: Endpoint | null
           <div key={i} className="grid grid-cols-[minmax(0,1fr)_6rem_auto] items-end gap-2">
             <SelectField label="Release" value={row.release || first} onChange={(e) => change(i, { release: e.target.value })} choices={choices} />
             <NumberField label="Weight, %" value={row.weight} onValue={(weight) => change(i, { weight })} min={0} max={100} step={1} />
-            <Button look="quiet" className="px-2" aria-label="Remove this release" disabled={rows.length === 1} onClick={() => setRows((all) => all.filter((_, j) => j !== i))}>
+            <Button look="quiet" className="px-2" aria-label={`Remove line ${i + 1}`} disabled={rows.length === 1} onClick={() => setRows((all) => all.filter((_, j) => j !== i))}>
               <X className="size-4" aria-hidden />
             </Button>
           </div>

@@ -6,9 +6,10 @@ import { Table } from '../ui/table'
 export function PerClass({ candidate, baseline }: { candidate: Evaluation; baseline?: Evaluation }) {
   const before = new Map(baseline?.per_class.map((c) => [c.label, c]))
   return (
-    <div className="max-h-96 overflow-y-auto pb-1">
+    <div className="pb-1">
       <Table
         label="Scores by class"
+        height="max-h-96"
         rows={candidate.per_class}
         rowKey={(c) => c.label}
         columns={[

@@ -1,8 +1,10 @@
+/** Whether a release's gate passed, or that it has none. */
 import type { Release } from '../api/types'
 import { Badge } from '../ui/badge'
+import { useGateOf } from './model-queries'
 
-/** A release may carry its gate in full or by id only; both say that there is one. */
-export function GateBadge({ gate }: { gate: Release['gate'] }) {
+export function GateBadge({ gate: named }: { gate: Release['gate'] }) {
+  const gate = useGateOf(named)
   if (!gate) return <span className="text-ink-3">none</span>
   if (typeof gate === 'string') return <Badge tone="accent">decided</Badge>
   return gate.passed ? <Badge tone="good">passed</Badge> : <Badge tone="bad">not passed</Badge>

@@ -1,14 +1,15 @@
 /**
- * Where a release came from, as a path from traffic to traffic: traces, dataset version, training
- * job, adapter, release, endpoints. It runs from left to right, or from top to bottom on a phone.
+ * Where a release came from, as a graph from traffic to traffic: traces and base model, dataset
+ * version, training, adapter, release, endpoints. What a step needs stands in the column before
+ * it. It runs from left to right, or from top to bottom on a narrow screen.
  */
-import { ArrowRight, Boxes, Database, FlaskConical, GitBranch, type LucideIcon, MessagesSquare, Package, Puzzle } from 'lucide-react'
+import { ArrowRight, Boxes, Database, FlaskConical, GitBranch, type LucideIcon, MessagesSquare, Package, Puzzle, ShieldCheck } from 'lucide-react'
 import { Link } from 'react-router'
 import type { Lineage } from '../api/types'
-import { count, seconds } from '../format/number'
+import { count, percent, plural, seconds } from '../format/number'
 import { elapsedSeconds } from '../format/time'
 
-interface Node {
+export interface LineageNode {
   key: string
   kind: string
   icon: LucideIcon
@@ -18,23 +19,28 @@ interface Node {
   here?: boolean
 }
 
-export function LineageGraph({ l, serving }: { l: Lineage; serving: { endpoint: string; weight: number }[] }) {
-  const nodes = lineageNodes(l, serving)
+type Serving = { endpoint: string; weight: number }[]
+
+export function LineageGraph({ l, serving }: { l: Lineage; serving: Serving }) {
   return (
     <ol className="flex gap-1.5 max-lg:flex-col lg:items-stretch">
-      {nodes.map((node, i) => (
-        <li key={node.key} className="flex min-w-0 items-center gap-1.5 max-lg:flex-col max-lg:items-stretch lg:flex-1">
+      {lineageColumns(l, serving).map((column, i) => (
+        <li key={column[0]?.key} className="flex min-w-0 items-center gap-1.5 max-lg:flex-col max-lg:items-stretch lg:flex-1">
           {i > 0 && <ArrowRight className="size-4 shrink-0 self-center text-ink-3 max-lg:rotate-90" aria-label="leads to" />}
-          <NodeCard node={node} />
+          <div className="flex h-full min-w-0 flex-1 flex-col justify-center gap-1.5">
+            {column.map((node) => (
+              <NodeCard key={node.key} node={node} />
+            ))}
+          </div>
         </li>
       ))}
     </ol>
   )
 }
 
-function NodeCard({ node }: { node: Node }) {
+function NodeCard({ node }: { node: LineageNode }) {
   const Icon = node.icon
-  const look = `flex h-full min-w-0 flex-1 flex-col gap-0.5 rounded-lg border px-3 py-2.5 ${node.here ? 'border-accent bg-accent-soft' : 'border-line bg-bg'}`
+  const look = `flex min-w-0 flex-col gap-0.5 rounded-lg border px-3 py-2.5 ${node.here ? 'border-accent bg-accent-soft' : 'border-line bg-bg'}`
   const inside = (
     <>
       <span className={`flex items-center gap-1.5 text-xs ${node.here ? 'text-accent-strong' : 'text-ink-3'}`}>
@@ -56,27 +62,54 @@ function NodeCard({ node }: { node: Node }) {
   )
 }
 
-export function lineageNodes(l: Lineage, serving: { endpoint: string; weight: number }[]): Node[] {
-  const nodes: Node[] = []
+/** The columns that this release has; one without an adapter is short. */
+export function lineageColumns(l: Lineage, serving: Serving): LineageNode[][] {
+  return [traffic(l), inputs(l), training(l), product(l), [self(l)], serving.map(served)].filter((column) => column.length > 0)
+}
+
+function traffic(l: Lineage): LineageNode[] {
+  if (!l.rows?.sample.some((row) => row.inference_id)) return []
+  return [{ key: 'traces', kind: 'Traces', icon: MessagesSquare, title: plural(l.rows.total, 'row'), detail: `${count(l.rows.corrections)} corrected`, to: '/traces?has_feedback=true' }]
+}
+
+function inputs(l: Lineage): LineageNode[] {
+  const nodes: LineageNode[] = []
   const version = l.dataset_version
-  if (version) {
-    if (l.rows?.sample.some((row) => row.inference_id)) {
-      nodes.push({ key: 'traces', kind: 'Traces', icon: MessagesSquare, title: `${count(l.rows.total)} rows`, detail: `${count(l.rows.corrections)} corrected`, to: '/traces?has_feedback=true' })
-    }
-    nodes.push({ key: 'dataset', kind: 'Dataset version', icon: Database, title: version.name, detail: `${count(version.rows.train)} training rows`, to: `/datasets/${encodeURIComponent(version.dataset)}/${version.version}` })
-  }
-  const job = l.training_job
-  if (job) {
-    const took = elapsedSeconds(job.started_at, job.ended_at, Date.now())
-    nodes.push({ key: 'job', kind: 'Training', icon: FlaskConical, title: job.state, detail: job.ended_at ? `in ${seconds(took)}` : 'not finished', to: `/training/${job.id}` })
-  }
+  if (version) nodes.push({ key: 'dataset', kind: 'Dataset', icon: Database, title: version.name, detail: `${count(version.rows.train)} training rows`, to: `/datasets/${encodeURIComponent(version.dataset)}/${version.version}` })
   if (l.model) nodes.push({ key: 'model', kind: 'Base model', icon: Boxes, title: l.model.ref, detail: l.model.license ?? '', to: `/models/${encodeURIComponent(l.model.ref)}` })
-  if (l.adapter) nodes.push({ key: 'adapter', kind: 'Adapter', icon: Puzzle, title: l.adapter.ref, detail: `on ${l.adapter.base ?? 'its base'}`, to: `/models/${encodeURIComponent(l.adapter.ref)}` })
   const upstream = l.release.bundle.upstream
   if (upstream) nodes.push({ key: 'upstream', kind: 'Upstream', icon: Boxes, title: upstream.model, detail: upstream.provider, to: null })
-  nodes.push({ key: 'release', kind: 'Release', icon: Package, title: l.release.name, detail: 'this one', to: null, here: true })
-  for (const { endpoint, weight } of serving) {
-    nodes.push({ key: `endpoint-${endpoint}`, kind: 'Endpoint', icon: GitBranch, title: endpoint, detail: `${weight}% of its traffic`, to: `/endpoints/${encodeURIComponent(endpoint)}` })
+  return nodes
+}
+
+function training(l: Lineage): LineageNode[] {
+  const job = l.training_job
+  if (!job) return []
+  const took = elapsedSeconds(job.started_at, job.ended_at, 0)
+  return [{ key: 'job', kind: 'Training', icon: FlaskConical, title: job.ended_at ? seconds(took) : job.state, detail: job.state, to: `/training/${job.id}` }]
+}
+
+function product(l: Lineage): LineageNode[] {
+  const nodes: LineageNode[] = []
+  if (l.adapter) nodes.push({ key: 'adapter', kind: 'Adapter', icon: Puzzle, title: l.adapter.ref, detail: `LoRA on ${l.adapter.base ?? 'its base'}`, to: `/models/${encodeURIComponent(l.adapter.ref)}` })
+  const best = l.evaluations[0]
+  if (l.gate || best) {
+    nodes.push({
+      key: 'checks',
+      kind: 'Checks',
+      icon: ShieldCheck,
+      title: l.gate ? (l.gate.passed ? 'gate passed' : 'gate not passed') : percent(best?.exact_match.value),
+      detail: plural(l.evaluations.length, 'evaluation'),
+      to: best ? `/evaluations/${best.id}` : null,
+    })
   }
   return nodes
+}
+
+function self(l: Lineage): LineageNode {
+  return { key: 'release', kind: 'Release', icon: Package, title: l.release.name, detail: 'this one', to: null, here: true }
+}
+
+function served({ endpoint, weight }: Serving[number]): LineageNode {
+  return { key: `endpoint-${endpoint}`, kind: 'Endpoint', icon: GitBranch, title: endpoint, detail: `${weight}% of its traffic`, to: `/endpoints/${encodeURIComponent(endpoint)}` }
 }

@@ -2,7 +2,7 @@
 import { Link, useParams } from 'react-router'
 import type { Model } from '../api/types'
 import { shortDigest } from '../format/names'
-import { bytes, short } from '../format/number'
+import { bytes } from '../format/number'
 import { exact } from '../format/time'
 import { Badge } from '../ui/badge'
 import { ButtonLink } from '../ui/button'
@@ -78,5 +78,16 @@ function Content({ m }: { m: Model }) {
 }
 
 export function Hyperparameters({ values }: { values: Record<string, unknown> }) {
-  return <Facts columns="grid-cols-2" facts={Object.entries(values).flatMap(([name, value]): [string, string][] => (value === null || typeof value === 'object' ? [] : [[name.replaceAll('_', ' '), typeof value === 'number' ? (Number.isInteger(value) ? String(value) : short(value)) : String(value)]]))} />
+  const facts = Object.entries(values).flatMap(([name, value]): [string, string][] => {
+    const text = scalarText(value)
+    return text === null ? [] : [[name.replaceAll('_', ' '), text]]
+  })
+  return <Facts columns="grid-cols-2" facts={facts} />
+}
+
+/** Numbers, texts and flags as they read best; nothing for what is not a single value. */
+function scalarText(value: unknown): string | null {
+  if (typeof value === 'number') return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)))
+  if (typeof value === 'string') return value
+  return typeof value === 'boolean' ? (value ? 'yes' : 'no') : null
 }

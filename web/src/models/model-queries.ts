@@ -2,7 +2,7 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { get, path, send } from '../api/client'
 import { CALM } from '../api/query-client'
-import type { Lineage, Model, NewRelease, Page, Release } from '../api/types'
+import type { Gate, Lineage, Model, NewRelease, Page, Release } from '../api/types'
 
 export function useModels() {
   return useQuery({ queryKey: ['models'], queryFn: ({ signal }) => get<Page<Model>>(path(['models'], { limit: 200 }), signal), refetchInterval: CALM })
@@ -14,6 +14,18 @@ export function useModel(ref: string) {
 
 export function useReleases() {
   return useQuery({ queryKey: ['releases'], queryFn: ({ signal }) => get<Page<Release>>(path(['releases'], { limit: 200 }), signal), refetchInterval: CALM })
+}
+
+/** Releases name their gate by id; this is where its result is looked up. */
+export function useGates() {
+  return useQuery({ queryKey: ['gates'], queryFn: ({ signal }) => get<Page<Gate>>(path(['gates'], { limit: 200 }), signal), staleTime: 30_000 })
+}
+
+/** The gate of a release as far as it is known: in full, by id only, or none. */
+export function useGateOf(gate: Release['gate']): Gate | string | null {
+  const gates = useGates()
+  if (typeof gate !== 'string') return gate
+  return gates.data?.items.find((known) => known.id === gate) ?? gate
 }
 
 export function useLineage(releaseId: string) {

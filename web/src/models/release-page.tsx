@@ -89,7 +89,7 @@ function Content({ l }: { l: Lineage }) {
           )}
         </Card>
         <Card title="Training data">
-          {l.rows ? (
+          {l.rows && l.rows.total > 0 ? (
             <>
               <p className="text-sm">
                 <strong className="num">{count(l.rows.total)}</strong> rows, <strong className="num">{count(l.rows.corrections)}</strong> of them corrected by people or the application.

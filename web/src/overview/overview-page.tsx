@@ -59,9 +59,9 @@ function Content({ o }: { o: Overview }) {
           title="Requests per minute"
           className="lg:col-span-2"
           actions={
-            <ButtonLink to="/traces" look="quiet">
+            <Link to="/traces" className="link text-sm">
               Open traces
-            </ButtonLink>
+            </Link>
           }
         >
           {o.serve.requests_24h > 0 ? <RequestBars series={o.requests_series} /> : <FirstRequest />}

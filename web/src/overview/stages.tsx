@@ -40,7 +40,7 @@ export const STAGES: StageView[] = [
     id: 'tune',
     to: '/training',
     value: (o) => count(o.tune.running > 0 ? o.tune.running : o.tune.succeeded),
-    unit: (o) => (o.tune.running > 0 ? 'training now' : 'models trained'),
+    unit: (o) => (o.tune.running > 0 ? 'training now' : o.tune.succeeded === 1 ? 'model trained' : 'models trained'),
     detail: (o) => (o.tune.latest ? `last: ${o.tune.latest.title}` : 'no fine-tune yet'),
   },
   {

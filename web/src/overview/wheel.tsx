@@ -25,12 +25,13 @@ export function Wheel({ lively, perMinute, engine, highlight }: WheelProps) {
       <g className={turning ? 'wheel-turning' : ''} style={{ transformBox: 'view-box' }}>
         {Array.from({ length: 18 }, (_, i) => (
           <g key={i} transform={`rotate(${i * 20} ${CENTER} ${CENTER})`}>
-            <path d={BUCKET} fill="var(--sunken)" stroke="var(--line-strong)" strokeWidth={1.2} />
-            <line x1={CENTER} x2={CENTER} y1={99} y2={116} stroke="var(--line)" strokeWidth={2} />
+            <path d={`M${CENTER - 3} 97 L${CENTER - 6} 118 h12 L${CENTER + 3} 97z`} fill="var(--line)" />
+            <path d={BUCKET} fill="var(--sunken)" stroke="var(--line-strong)" strokeWidth={1.3} strokeLinejoin="round" />
           </g>
         ))}
       </g>
-      <circle cx={CENTER} cy={CENTER} r={84} fill="var(--surface)" stroke="var(--line)" />
+      <circle cx={CENTER} cy={CENTER} r={86} fill="var(--line)" />
+      <circle cx={CENTER} cy={CENTER} r={80} fill="var(--surface)" />
       {STAGES.map((stage, i) => {
         const from = -90 + i * 60 + GAP
         const state = lively[stage.id]
@@ -54,7 +55,7 @@ export function Wheel({ lively, perMinute, engine, highlight }: WheelProps) {
         {perMinute}
       </text>
       <text x={CENTER} y={CENTER + 18} textAnchor="middle" className="fill-ink-3 text-[13px]">
-        requests in the last minute
+        requests a minute
       </text>
       <g transform={`translate(${CENTER} ${CENTER + 44})`}>
         <text textAnchor="middle" className="text-[13px] font-medium" fill={engine === 'ready' ? 'var(--good)' : engine === 'starting' ? 'var(--warn)' : 'var(--bad)'}>
@@ -65,8 +66,8 @@ export function Wheel({ lively, perMinute, engine, highlight }: WheelProps) {
   )
 }
 
-/** A double cup, as on a Pelton runner, seen from the side; at twelve o'clock. */
-const BUCKET = `M${CENTER - 8} 82 q8 5 16 0 q5 12 -3 17 q-5 3 -5 3 q0 0 -5 -3 q-8 -5 -3 -17z`
+/** A bucket of a Pelton runner at twelve o'clock, from the front: two cups with the splitter between them. */
+const BUCKET = `M${CENTER} 79 q-10 -3 -10.5 7 q0.5 12 10.5 12 q10 0 10.5 -12 q-0.5 -10 -10.5 -7z M${CENTER} 79 v19`
 
 function point(angle: number, radius: number): string {
   const radians = (angle * Math.PI) / 180

@@ -23,7 +23,7 @@ const COLUMNS: Column<TraceSummary>[] = [
   { header: 'When', cell: (t) => <Ago at={t.started_at} />, className: 'whitespace-nowrap text-ink-2' },
   {
     header: 'Request and answer',
-    className: 'w-[40%] min-w-64 max-w-[32rem]',
+    className: 'w-[38%] min-w-60 max-w-[30rem]',
     cell: (t) => (
       <>
         <Link to={`/traces/${t.id}`} className="block truncate font-medium hover:underline">
@@ -44,8 +44,19 @@ const COLUMNS: Column<TraceSummary>[] = [
     ),
   },
   { header: 'Latency', align: 'right', cell: (t) => milliseconds(t.latency_ms), className: 'whitespace-nowrap' },
-  { header: 'Tokens', align: 'right', cell: (t) => `${count(t.prompt_tokens)} / ${count(t.completion_tokens)}`, className: 'whitespace-nowrap text-ink-2' },
-  { header: 'Cost', align: 'right', cell: (t) => cost(t.cost_nanousd), className: 'text-ink-2' },
+  {
+    header: 'Tokens and cost',
+    align: 'right',
+    className: 'whitespace-nowrap text-ink-2',
+    cell: (t) => (
+      <>
+        <span className="block">
+          {count(t.prompt_tokens)} in, {count(t.completion_tokens)} out
+        </span>
+        {t.cost_nanousd !== null && <span className="block text-xs text-ink-3">{cost(t.cost_nanousd)}</span>}
+      </>
+    ),
+  },
   { header: 'Feedback', cell: (t) => <FeedbackMarks feedback={t.feedback} /> },
 ]
 

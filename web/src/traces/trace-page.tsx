@@ -104,7 +104,7 @@ function Route({ t }: { t: Trace }) {
       {t.route.reason && <p className="text-sm text-ink-2">{t.route.reason}</p>}
       <Table
         label="Attempts"
-        rows={t.route.attempts.map((attempt, i) => ({ ...attempt, at: i + 1 }))}
+        rows={(t.route.attempts ?? []).map((attempt, i) => ({ ...attempt, at: i + 1 }))}
         rowKey={(attempt) => String(attempt.at)}
         columns={[
           { header: '#', cell: (a) => a.at },

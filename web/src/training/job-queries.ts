@@ -70,15 +70,17 @@ export function useLogs(id: string, active: boolean) {
 }
 
 const BATCH = 1000
+/** A server may give fewer than asked for; only an answer shorter than this is surely the last. */
+const SMALLEST_CAP = 100
 
 async function since<T extends { seq: number }>(id: string, what: 'metrics' | 'logs', known: T[], signal: AbortSignal): Promise<T[]> {
   const found: T[] = []
-  let after = known.at(-1)?.seq ?? 0
+  let after = known.at(-1)?.seq ?? -1
   for (;;) {
-    const { items } = await get<{ items: T[] }>(path(['jobs', id, what], { after: after || undefined, limit: BATCH }), signal)
-    const fresh = items.filter((item) => item.seq > after || after === 0)
+    const { items } = await get<{ items: T[] }>(path(['jobs', id, what], { after, limit: BATCH }), signal)
+    const fresh = items.filter((item) => item.seq > after)
     found.push(...fresh)
-    if (items.length < BATCH || fresh.length === 0) return found
+    if (items.length < SMALLEST_CAP || fresh.length === 0) return found
     after = fresh.at(-1)?.seq ?? after
   }
 }

@@ -4,7 +4,7 @@
  * A library dialog locks scrolling through a style element, which the content security policy refuses.
  */
 import { X } from 'lucide-react'
-import { type ReactNode, type SubmitEvent, useEffect, useId, useRef } from 'react'
+import { type ReactNode, type SubmitEvent, useId, useLayoutEffect, useRef } from 'react'
 import { Button } from './button'
 import { ErrorNote } from './states'
 
@@ -19,9 +19,14 @@ interface DialogProps {
 export function Dialog({ title, description, onClose, children, wide = false }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null)
   const titleId = useId()
-  useEffect(() => {
+  // Before the element leaves the page, so that closing gives the focus back to what opened it.
+  useLayoutEffect(() => {
     const dialog = element.current
-    if (dialog && !dialog.open) dialog.showModal()
+    if (dialog && !dialog.open) {
+      dialog.showModal()
+      // The platform would choose the close button, which stands first.
+      dialog.querySelector<HTMLElement>('form input:not([disabled]), form select:not([disabled]), form button')?.focus()
+    }
     return () => dialog?.close()
   }, [])
   return (

@@ -27,7 +27,7 @@ export function Page({ title, heading, description, actions, back, children }: P
             </Link>
           )}
           <h1 className="text-2xl font-semibold break-words">{heading ?? title}</h1>
-          {description && <div className="mt-1 max-w-[70ch] text-sm text-ink-2">{description}</div>}
+          {description && <div className="mt-1 max-w-[88ch] text-sm text-pretty text-ink-2">{description}</div>}
         </div>
         {actions && <div className="flex flex-wrap items-center gap-2">{actions}</div>}
       </header>

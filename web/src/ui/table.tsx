@@ -1,5 +1,6 @@
 /** Tables that scroll sideways by themselves on a narrow screen. */
 import type { ReactNode } from 'react'
+import { ScrollBox } from './scroll-box'
 
 export interface Column<T> {
   header: ReactNode
@@ -15,18 +16,18 @@ interface TableProps<T> {
   rowKey: (row: T) => string
   onOpen?: (row: T) => void
   active?: number
+  /** Limits the height; the table then scrolls in both directions. */
+  height?: string
 }
 
-export function Table<T>({ label, columns, rows, rowKey, onOpen, active }: TableProps<T>) {
+export function Table<T>({ label, columns, rows, rowKey, onOpen, active, height = '' }: TableProps<T>) {
   return (
-    // A region that scrolls must be reachable with the keyboard.
-    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
-    <div className="overflow-x-auto" role="region" aria-label={label} tabIndex={0}>
+    <ScrollBox label={label} className={height}>
       <table className="w-full border-collapse text-sm">
         <thead>
           <tr>
             {columns.map((column, i) => (
-              <th key={i} scope="col" className={`border-b border-line px-4 py-2 text-xs font-medium whitespace-nowrap text-ink-3 ${column.align === 'right' ? 'text-right' : 'text-left'}`}>
+              <th key={i} scope="col" className={`border-b border-line px-3 py-2 text-xs first:pl-4 last:pr-4 font-medium whitespace-nowrap text-ink-3 ${column.align === 'right' ? 'text-right' : 'text-left'}`}>
                 {column.header}
               </th>
             ))}
@@ -41,7 +42,7 @@ export function Table<T>({ label, columns, rows, rowKey, onOpen, active }: Table
               onClick={onOpen && ((event) => !(event.target as HTMLElement).closest('a,button,input,label') && onOpen(row))}
             >
               {columns.map((column, j) => (
-                <td key={j} className={`border-b border-line px-4 py-2.5 align-top ${column.align === 'right' ? 'num text-right' : ''} ${column.className ?? ''}`}>
+                <td key={j} className={`border-b border-line px-3 py-2.5 align-top first:pl-4 last:pr-4 [tr:last-child>&]:border-b-0 ${column.align === 'right' ? 'num text-right' : ''} ${column.className ?? ''}`}>
                   {column.cell(row)}
                 </td>
               ))}
@@ -49,6 +50,6 @@ export function Table<T>({ label, columns, rows, rowKey, onOpen, active }: Table
           ))}
         </tbody>
       </table>
-    </div>
+    </ScrollBox>
   )
 }
