@@ -1,5 +1,33 @@
 //! Trains adapters and small models with hand-written gradients. Cannot reach a store or HTTP.
+//!
+//! [`train`] takes a base model, examples and settings, and gives an adapter (PEFT) or a model
+//! (Hugging Face). It runs on a few threads, each with its own sequences, and a run that was killed
+//! goes on from its checkpoint to the same bits.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "tests"))]
 
+mod batches;
+mod checkpoint;
+mod config;
+mod data;
+mod decoder;
+mod error;
 mod example;
+mod generate;
+mod low_rank;
+mod optimize;
+mod report;
+mod schedule;
+mod train;
+mod worker;
 
+#[cfg(test)]
+mod tests;
+
+pub use checkpoint::model_at_checkpoint;
+pub use config::{Decay, Method, Optimizer, RunLength, Schedule, TrainConfig};
+pub use data::{Source, TrainData};
+pub use error::TrainError;
 pub use example::{Example, ExampleSource};
+pub use generate::{GreedyDecoder, logits};
+pub use report::{CurvePoint, Progress, StopReason, TrainReport};
+pub use train::{TrainOutcome, Trained, train};

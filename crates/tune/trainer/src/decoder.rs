@@ -1,0 +1,425 @@
+//! The decoder over packed sequences: the forward pass that keeps what the backward pass needs,
+//! and the backward pass, by hand.
+
+use pelton_kernels::{
+    AttentionScratch, AttentionShape, Into, Matrix, MatrixMut, Real, RopeTable, attention_backward,
+    attention_forward, embedding_backward, embedding_forward, linear_backward_input,
+    linear_backward_weight, linear_forward, matmul, rms_norm_backward, rms_norm_forward,
+    rope_backward, rope_forward, swiglu_backward, swiglu_forward,
+};
+use pelton_model::{Layout, LlamaConfig, Projection, Span};
+
+use crate::low_rank::{Group, LowRank};
+
+/// A model to pass sequences through.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Decoder<'a, T> {
+    pub config: &'a LlamaConfig,
+    pub layout: &'a Layout,
+    pub weights: &'a [T],
+    pub low_rank: Option<LowRank<'a, T>>,
+    pub rope: &'a RopeTable<T>,
+}
+
+/// Sequences one after the other.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Packed {
+    pub tokens: Vec<u32>,
+    pub positions: Vec<u32>,
+    /// First row of each sequence, and the number of rows last.
+    pub bounds: Vec<usize>,
+}
+
+impl Packed {
+    pub fn clear(&mut self) {
+        self.tokens.clear();
+        self.positions.clear();
+        self.bounds.clear();
+        self.bounds.push(0);
+    }
+
+    pub fn push(&mut self, tokens: &[u32]) {
+        if self.bounds.is_empty() {
+            self.bounds.push(0);
+        }
+        self.tokens.extend_from_slice(tokens);
+        self.positions.extend(0..tokens.len() as u32);
+        self.bounds.push(self.tokens.len());
+    }
+
+    pub fn rows(&self) -> usize {
+        self.tokens.len()
+    }
+}
+
+/// What one layer's backward pass needs, `[T, …]` each.
+#[derive(Debug, Default)]
+struct LayerActivations<T> {
+    input: Vec<T>,
+    attention_inverse_rms: Vec<T>,
+    attention_input: Vec<T>,
+    qkv: Vec<T>,
+    log_sums: Vec<T>,
+    attention_output: Vec<T>,
+    middle: Vec<T>,
+    mlp_inverse_rms: Vec<T>,
+    mlp_input: Vec<T>,
+    gate_up: Vec<T>,
+    activated: Vec<T>,
+    low_rank: [Vec<T>; 4],
+}
+
+/// Buffers of a forward and backward pass, kept between micro-batches.
+#[derive(Debug, Default)]
+pub(crate) struct Activations<T> {
+    layers: Vec<LayerActivations<T>>,
+    output: Vec<T>,
+    final_inverse_rms: Vec<T>,
+    /// The normed hidden states before the head, `[T, hidden]`.
+    pub hidden: Vec<T>,
+    attention: AttentionScratch<T>,
+    /// Gradient of the residual stream.
+    stream: Vec<T>,
+    branch: Vec<T>,
+    dqkv: Vec<T>,
+    dgate_up: Vec<T>,
+    dactivated: Vec<T>,
+    du: Vec<T>,
+}
+
+/// Where gradients go; they are added.
+#[derive(Debug)]
+pub(crate) enum Gradients<'a, T> {
+    /// To all weights.
+    Full(&'a mut [T]),
+    /// To the pairs.
+    LowRank(&'a mut [T]),
+}
+
+fn fit<T: Real>(buffer: &mut Vec<T>, len: usize) -> &mut [T] {
+    if buffer.len() < len {
+        buffer.resize(len, T::ZERO);
+    }
+    &mut buffer[..len]
+}
+
+impl<'a, T: Real> Decoder<'a, T> {
+    pub fn weight(&self, span: Span) -> &'a [T] {
+        &self.weights[span.range()]
+    }
+
+    pub fn attention_shape(&self) -> AttentionShape {
+        AttentionShape {
+            heads: self.config.num_attention_heads,
+            kv_heads: self.config.kv_heads(),
+            head: self.config.head_size(),
+        }
+    }
+
+    /// Fills `activations`, `hidden` included.
+    pub fn forward(&self, packed: &Packed, activations: &mut Activations<T>) {
+        let (rows, width) = (packed.rows(), self.config.hidden_size);
+        let layers = self.layout.layers.len();
+        activations.layers.resize_with(layers, LayerActivations::default);
+        let first = fit(&mut activations.layers[0].input, rows * width);
+        embedding_forward(first, self.weight(self.layout.embedding), &packed.tokens, width);
+        for layer in 0..layers {
+            let (before, after) = activations.layers.split_at_mut(layer + 1);
+            let next = match after.first_mut() {
+                Some(next) => fit(&mut next.input, rows * width),
+                None => fit(&mut activations.output, rows * width),
+            };
+            self.layer_forward(layer, packed, &mut before[layer], next, &mut activations.attention);
+        }
+        rms_norm_forward(
+            fit(&mut activations.hidden, rows * width),
+            fit(&mut activations.final_inverse_rms, rows),
+            &activations.output[..rows * width],
+            self.weight(self.layout.final_norm),
+            self.config.rms_norm_eps,
+        );
+    }
+
+    fn layer_forward(
+        &self,
+        index: usize,
+        packed: &Packed,
+        saved: &mut LayerActivations<T>,
+        next: &mut [T],
+        scratch: &mut AttentionScratch<T>,
+    ) {
+        let (rows, width) = (packed.rows(), self.config.hidden_size);
+        let (layer, shape, epsilon) =
+            (&self.layout.layers[index], self.attention_shape(), self.config.rms_norm_eps);
+        let inner = self.config.intermediate_size;
+        let input = &saved.input[..rows * width];
+
+        let normed = fit(&mut saved.attention_input, rows * width);
+        let inverse_rms = fit(&mut saved.attention_inverse_rms, rows);
+        rms_norm_forward(normed, inverse_rms, input, self.weight(layer.attention_norm), epsilon);
+        let qkv = fit(&mut saved.qkv, rows * shape.width());
+        linear_forward(qkv, normed, self.weight(layer.query_key_value()), rows, width);
+        self.add_low_rank(index, Group::QueryKeyValue, qkv, normed, &mut saved.low_rank, rows);
+        let rotated = shape.heads + shape.kv_heads;
+        rope_forward(qkv, shape.width(), rotated, &packed.positions, self.rope);
+        let output = fit(&mut saved.attention_output, rows * shape.query_width());
+        let log_sums = fit(&mut saved.log_sums, rows * shape.heads);
+        attention_forward(output, log_sums, qkv, &packed.bounds, shape, scratch);
+
+        let middle = fit(&mut saved.middle, rows * width);
+        middle.copy_from_slice(input);
+        self.add_linear(middle, output, layer.projection(Projection::Output), rows);
+        self.add_low_rank(index, Group::Output, middle, output, &mut saved.low_rank, rows);
+
+        let normed = fit(&mut saved.mlp_input, rows * width);
+        let inverse_rms = fit(&mut saved.mlp_inverse_rms, rows);
+        rms_norm_forward(normed, inverse_rms, middle, self.weight(layer.mlp_norm), epsilon);
+        let gate_up = fit(&mut saved.gate_up, rows * 2 * inner);
+        linear_forward(gate_up, normed, self.weight(layer.gate_up()), rows, width);
+        self.add_low_rank(index, Group::GateUp, gate_up, normed, &mut saved.low_rank, rows);
+        let activated = fit(&mut saved.activated, rows * inner);
+        swiglu_forward(activated, gate_up, inner);
+        next.copy_from_slice(middle);
+        self.add_linear(next, activated, layer.projection(Projection::Down), rows);
+        self.add_low_rank(index, Group::Down, next, activated, &mut saved.low_rank, rows);
+    }
+
+    /// `y += x Wᵀ`: a linear layer that writes into the residual stream.
+    fn add_linear(&self, y: &mut [T], x: &[T], span: Span, rows: usize) {
+        matmul(
+            MatrixMut::new(y, rows, span.rows),
+            Into::Add,
+            Matrix::new(x, rows, span.cols),
+            Matrix::new(self.weight(span), span.rows, span.cols).transposed(),
+            T::ONE,
+        );
+    }
+
+    fn add_low_rank(
+        &self,
+        layer: usize,
+        group: Group,
+        y: &mut [T],
+        x: &[T],
+        saved: &mut [Vec<T>; 4],
+        rows: usize,
+    ) {
+        let Some(low_rank) = &self.low_rank else { return };
+        if let Some(place) = low_rank.layout.group(layer, group) {
+            let stride = y.len() / rows.max(1);
+            low_rank.forward(place, y, stride, x, &mut saved[group as usize], rows);
+        }
+    }
+
+    /// Adds the gradients of a loss whose gradient by `hidden` is `dhidden`.
+    pub fn backward(
+        &self,
+        packed: &Packed,
+        activations: &mut Activations<T>,
+        dhidden: &[T],
+        gradients: &mut Gradients<'_, T>,
+    ) {
+        let (rows, width) = (packed.rows(), self.config.hidden_size);
+        let mut layers = std::mem::take(&mut activations.layers);
+        let mut stream = std::mem::take(&mut activations.stream);
+        fit(&mut stream, rows * width).fill(T::ZERO);
+        let stream = &mut stream;
+        rms_norm_backward(
+            &mut stream[..rows * width],
+            span_of(gradients, self.layout.final_norm),
+            dhidden,
+            &activations.output[..rows * width],
+            &activations.final_inverse_rms[..rows],
+            self.weight(self.layout.final_norm),
+        );
+        for (index, saved) in layers.iter_mut().enumerate().rev() {
+            self.layer_backward(
+                index,
+                packed,
+                saved,
+                activations,
+                &mut stream[..rows * width],
+                gradients,
+            );
+        }
+        if let Some(table) = span_of(gradients, self.layout.embedding) {
+            embedding_backward(table, &stream[..rows * width], &packed.tokens, width);
+        }
+        activations.stream = std::mem::take(stream);
+        activations.layers = layers;
+    }
+
+    fn layer_backward(
+        &self,
+        index: usize,
+        packed: &Packed,
+        saved: &mut LayerActivations<T>,
+        scratch: &mut Activations<T>,
+        stream: &mut [T],
+        gradients: &mut Gradients<'_, T>,
+    ) {
+        let (rows, width) = (packed.rows(), self.config.hidden_size);
+        let (layer, shape) = (&self.layout.layers[index], self.attention_shape());
+        let inner = self.config.intermediate_size;
+
+        // Feed-forward branch.
+        let activated = &saved.activated[..rows * inner];
+        let dactivated = fit(&mut scratch.dactivated, rows * inner);
+        let down = layer.projection(Projection::Down);
+        self.linear_backward(down, Some(&mut *dactivated), stream, activated, rows, gradients);
+        self.low_rank_backward(
+            index,
+            Group::Down,
+            Some(&mut *dactivated),
+            stream,
+            activated,
+            saved,
+            &mut scratch.du,
+            rows,
+            gradients,
+        );
+        let dgate_up = fit(&mut scratch.dgate_up, rows * 2 * inner);
+        swiglu_backward(dgate_up, dactivated, &saved.gate_up[..rows * 2 * inner], inner);
+        let branch = fit(&mut scratch.branch, rows * width);
+        let normed = &saved.mlp_input[..rows * width];
+        self.linear_backward(
+            layer.gate_up(),
+            Some(&mut *branch),
+            dgate_up,
+            normed,
+            rows,
+            gradients,
+        );
+        self.low_rank_backward(
+            index,
+            Group::GateUp,
+            Some(&mut *branch),
+            dgate_up,
+            normed,
+            saved,
+            &mut scratch.du,
+            rows,
+            gradients,
+        );
+        rms_norm_backward(
+            stream,
+            span_of(gradients, layer.mlp_norm),
+            branch,
+            &saved.middle[..rows * width],
+            &saved.mlp_inverse_rms[..rows],
+            self.weight(layer.mlp_norm),
+        );
+
+        // Attention branch. Below the first layer of a frozen model nothing is trained.
+        let query = shape.query_width();
+        let output = &saved.attention_output[..rows * query];
+        let doutput = fit(&mut scratch.branch, rows * query.max(width));
+        let doutput = &mut doutput[..rows * query];
+        let projection = layer.projection(Projection::Output);
+        self.linear_backward(projection, Some(&mut *doutput), stream, output, rows, gradients);
+        self.low_rank_backward(
+            index,
+            Group::Output,
+            Some(&mut *doutput),
+            stream,
+            output,
+            saved,
+            &mut scratch.du,
+            rows,
+            gradients,
+        );
+        let dqkv = fit(&mut scratch.dqkv, rows * shape.width());
+        attention_backward(
+            dqkv,
+            doutput,
+            output,
+            &saved.log_sums[..rows * shape.heads],
+            &saved.qkv[..rows * shape.width()],
+            &packed.bounds,
+            shape,
+            &mut scratch.attention,
+        );
+        let rotated = shape.heads + shape.kv_heads;
+        rope_backward(dqkv, shape.width(), rotated, &packed.positions, self.rope);
+        let normed = &saved.attention_input[..rows * width];
+        let needs_input = index > 0 || matches!(gradients, Gradients::Full(_));
+        let mut branch =
+            if needs_input { Some(fit(&mut scratch.branch, rows * width)) } else { None };
+        self.linear_backward(
+            layer.query_key_value(),
+            branch.as_deref_mut(),
+            dqkv,
+            normed,
+            rows,
+            gradients,
+        );
+        self.low_rank_backward(
+            index,
+            Group::QueryKeyValue,
+            branch.as_deref_mut(),
+            dqkv,
+            normed,
+            saved,
+            &mut scratch.du,
+            rows,
+            gradients,
+        );
+        if let Some(branch) = branch {
+            rms_norm_backward(
+                stream,
+                span_of(gradients, layer.attention_norm),
+                branch,
+                &saved.input[..rows * width],
+                &saved.attention_inverse_rms[..rows],
+                self.weight(layer.attention_norm),
+            );
+        }
+    }
+
+    fn linear_backward(
+        &self,
+        span: Span,
+        dx: Option<&mut [T]>,
+        dy: &[T],
+        x: &[T],
+        rows: usize,
+        gradients: &mut Gradients<'_, T>,
+    ) {
+        if let Some(dx) = dx {
+            linear_backward_input(dx, Into::Replace, dy, self.weight(span), rows, span.cols);
+        }
+        if let Some(dweight) = span_of(gradients, span) {
+            linear_backward_weight(dweight, dy, x, rows, span.cols);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "everything that the forward pass saw")]
+    fn low_rank_backward(
+        &self,
+        layer: usize,
+        group: Group,
+        dx: Option<&mut [T]>,
+        dy: &[T],
+        x: &[T],
+        saved: &LayerActivations<T>,
+        du: &mut Vec<T>,
+        rows: usize,
+        gradients: &mut Gradients<'_, T>,
+    ) {
+        let (Some(low_rank), Gradients::LowRank(gradients)) = (&self.low_rank, gradients) else {
+            return;
+        };
+        if let Some(place) = low_rank.layout.group(layer, group) {
+            let u = &saved.low_rank[group as usize];
+            low_rank.backward(place, gradients, dx, dy, dy.len() / rows, x, u, du, rows);
+        }
+    }
+}
+
+/// The gradient of one tensor of the base, unless it is frozen.
+fn span_of<'b, T>(gradients: &'b mut Gradients<'_, T>, span: Span) -> Option<&'b mut [T]> {
+    match gradients {
+        Gradients::Full(all) => Some(&mut all[span.range()]),
+        Gradients::LowRank(_) => None,
+    }
+}

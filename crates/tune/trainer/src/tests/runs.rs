@@ -1,0 +1,321 @@
+//! Whole runs: they learn, repeat, resume and stop.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use pelton_model::{BaseModel, LlamaConfig};
+
+use super::{examples, small_model};
+use crate::{
+    Example, ExampleSource, GreedyDecoder, Method, Optimizer, Progress, RunLength, Schedule,
+    StopReason, TrainConfig, TrainData, TrainError, TrainOutcome, Trained, model_at_checkpoint,
+    train,
+};
+
+/// Copies three random tokens: a seventh of the tokens can be known in advance only by copying.
+struct Copying;
+
+impl ExampleSource for Copying {
+    fn example(&self, index: u64, tokens_seen: u64) -> Example {
+        let mut bits = index.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (tokens_seen / 2000);
+        let mut draw = || {
+            bits = (bits ^ (bits >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            3 + (bits >> 33) as u32 % 8
+        };
+        let word = [draw(), draw(), draw()];
+        Example::answer_only(&[0, word[0], word[1], word[2], 1], &[word[0], word[1], word[2], 2])
+    }
+}
+
+fn quiet(_: &Progress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+fn lora(steps: u64) -> TrainConfig {
+    TrainConfig {
+        length: RunLength::Steps(steps),
+        batch_tokens: 24,
+        micro_tokens: 12,
+        checkpoint_interval: 3,
+        learning_rate: 1e-2,
+        schedule: Schedule { warmup_steps: 2, ..TrainConfig::default().schedule },
+        ..TrainConfig::default()
+    }
+}
+
+fn adapter_weights(outcome: &TrainOutcome) -> Vec<f32> {
+    match &outcome.trained {
+        Trained::Adapter(adapter) => {
+            adapter.pairs().flat_map(|(_, pair)| [&pair.a[..], &pair.b[..]].concat()).collect()
+        }
+        Trained::Model(model) => model.weights().to_vec(),
+    }
+}
+
+#[test]
+fn pretraining_learns_to_copy() {
+    let mut config = LlamaConfig::small(12, 64, 96, 2, 2, 1);
+    config.max_position_embeddings = 64;
+    let model = Arc::new(BaseModel::initialize(config, 1).unwrap());
+    let settings = TrainConfig {
+        batch_tokens: 576,
+        schedule: Schedule { warmup_steps: 10, ..TrainConfig::default().schedule },
+        checkpoint_interval: 0,
+        validation_interval: 100,
+        ..TrainConfig::pretrain(200_000)
+    };
+    let held_out: Vec<_> = (0..40).map(|i| Copying.example(1_000_000 + i, 0)).collect();
+    let data = TrainData::stream(Arc::new(Copying), held_out.clone());
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = train(&model, &data, &settings, folder.path(), &mut quiet).unwrap();
+    let report = &outcome.report;
+    assert_eq!(report.stopped, StopReason::Completed);
+    assert!(report.initial_val_loss.unwrap() > 2.0, "{:?}", report.initial_val_loss);
+    assert!(report.best_val_loss.unwrap() < 0.1, "{:?}", report.best_val_loss);
+
+    let Trained::Model(model) = &outcome.trained else { panic!("not a model") };
+    let prompts: Vec<_> = held_out.iter().map(|example| example.tokens[..5].to_vec()).collect();
+    let decoder = GreedyDecoder::new(model, None).unwrap();
+    let answers = decoder.complete(&prompts, 8, &[2], 2).unwrap();
+    let right = answers.iter().zip(&held_out).filter(|(a, e)| a[..] == e.tokens[5..8]).count();
+    assert!(right >= 36, "{right} of 40");
+    // Whoever decodes beside a prompt does not change its answer.
+    assert_eq!(decoder.complete(&prompts[..1], 8, &[2], 1).unwrap()[0], answers[0]);
+
+    outcome.save(folder.path()).unwrap();
+    assert_eq!(BaseModel::load(folder.path()).unwrap().weights(), model.weights());
+    assert!(folder.path().join("train_report.json").exists());
+}
+
+#[test]
+fn greedy_decoding_follows_the_logits() {
+    let model = small_model(true);
+    let decoder = GreedyDecoder::new(&model, None).unwrap();
+    let mut tokens = vec![3, 1, 4];
+    let answer = decoder.complete(&[tokens.clone()], 5, &[], 1).unwrap().remove(0);
+    for expected in answer {
+        let logits = decoder.logits(&tokens).unwrap();
+        let last = &logits[logits.len() - 24..];
+        let largest = last.iter().copied().fold(f32::MIN, f32::max);
+        assert!((last[expected as usize] - largest).abs() < 1e-5);
+        tokens.push(expected);
+    }
+}
+
+/// Runs to the end, stopping (as a kill would) after each number of steps in `stops`. Returns what
+/// is in the folder afterwards as well.
+fn interrupted(
+    model: &Arc<BaseModel>,
+    data: &TrainData,
+    config: &TrainConfig,
+    folder: &Path,
+    stops: &[u64],
+) -> TrainOutcome {
+    for stop in stops {
+        // A kill writes no checkpoint: the copy made before the stop is put back.
+        let kept = tempfile::tempdir().unwrap();
+        let mut count = 0;
+        let outcome = train(model, data, config, folder, &mut |_| {
+            count += 1;
+            if count == *stop {
+                copy(folder, kept.path());
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        });
+        assert_eq!(outcome.unwrap().report.stopped, StopReason::Cancelled);
+        std::fs::remove_dir_all(folder).unwrap();
+        copy(kept.path(), folder);
+    }
+    train(model, data, config, folder, &mut quiet).unwrap()
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).into_iter().flatten() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn killed_runs_end_with_the_same_bits() {
+    let model = small_model(true);
+    let mut data = TrainData::examples(examples(20, 0));
+    data.rehearsal = examples(7, 50);
+    let adapter = TrainConfig {
+        rehearsal_fraction: 0.3,
+        kl_to_base: 0.5,
+        validation_fraction: 0.2,
+        validation_interval: 2,
+        patience: Some(50),
+        ..lora(11)
+    };
+    let stream = TrainData::stream(Arc::new(Copying), examples(3, 1));
+    let full = TrainConfig {
+        method: Method::Full,
+        optimizer: Optimizer::Muon { learning_rate: 0.01, momentum: 0.9 },
+        length: RunLength::Tokens(600),
+        validation_interval: 2,
+        ..adapter.clone()
+    };
+    let full = TrainConfig { rehearsal_fraction: 0.0, kl_to_base: 0.0, ..full };
+    for (data, config) in [(&data, &adapter), (&stream, &full)] {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let straight = interrupted(&model, data, config, first.path(), &[]);
+        let broken = interrupted(&model, data, config, &second.path().join("new"), &[2, 4, 1, 5]);
+        assert_eq!(adapter_weights(&straight), adapter_weights(&broken));
+        assert_eq!(straight.report.curve, broken.report.curve);
+        assert_eq!(straight.report.best_val_loss, broken.report.best_val_loss);
+        assert_ne!(adapter_weights(&straight)[..50], model.weights()[..50]);
+    }
+    let (tokens, exported) = {
+        let folder = tempfile::tempdir().unwrap();
+        let outcome = train(&model, &stream, &full, folder.path(), &mut quiet).unwrap();
+        assert!(outcome.report.steps >= 6);
+        model_at_checkpoint(&model, folder.path()).unwrap().unwrap()
+    };
+    assert!(tokens > 0);
+    assert_ne!(exported.weights(), model.weights());
+}
+
+#[test]
+fn the_seed_decides_and_nothing_else() {
+    let model = small_model(true);
+    let data = TrainData::examples(examples(12, 0));
+    let run = |config: &TrainConfig| {
+        let folder = tempfile::tempdir().unwrap();
+        adapter_weights(&train(&model, &data, config, folder.path(), &mut quiet).unwrap())
+    };
+    assert_eq!(run(&lora(4)), run(&lora(4)));
+    assert_ne!(run(&lora(4)), run(&TrainConfig { seed: 1, ..lora(4) }));
+    // Threads only change the order of sums.
+    let (two, one) = (run(&lora(4)), run(&TrainConfig { threads: 1, ..lora(4) }));
+    assert!(two.iter().zip(&one).all(|(two, one)| (two - one).abs() < 2e-3));
+}
+
+#[test]
+fn adapters_learn_and_stop_early() {
+    let model = small_model(true);
+    let mut data = TrainData::examples((0..16).map(|i| Copying.example(i, 0)).collect());
+    data.validation = (100..116).map(|i| Copying.example(i, 0)).collect();
+    let config = TrainConfig {
+        length: RunLength::Epochs(200),
+        batch_tokens: 72,
+        patience: Some(3),
+        validation_interval: 5,
+        schedule: Schedule { warmup_steps: 2, decay: crate::Decay::Constant, hold: 0.0 },
+        ..lora(0)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut last = f64::NAN;
+    let outcome = train(&model, &data, &config, folder.path(), &mut |progress| {
+        last = progress.val_loss.unwrap_or(last);
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    let report = &outcome.report;
+    assert_eq!(report.stopped, StopReason::EarlyStopped);
+    let best = report.best_val_loss.unwrap();
+    assert!(best < report.initial_val_loss.unwrap() && best < last);
+    assert!(report.best_step < report.steps);
+    // The weights are those of the best validation, not the last.
+    let Trained::Adapter(adapter) = &outcome.trained else { panic!("not an adapter") };
+    let losses = data.validation.iter().map(|example| {
+        let logits = crate::logits(&model, Some(adapter), &example.tokens).unwrap();
+        (5..9)
+            .map(|place| loss_at(&logits[(place - 1) * 24..place * 24], example.tokens[place]))
+            .sum::<f64>()
+    });
+    let mean = losses.sum::<f64>() / 64.0;
+    assert!((mean - best).abs() < 1e-5, "{mean} {best}");
+}
+
+fn loss_at(logits: &[f32], token: u32) -> f64 {
+    let sum: f64 = logits.iter().map(|logit| f64::from(*logit).exp()).sum();
+    sum.ln() - f64::from(logits[token as usize])
+}
+
+#[test]
+fn divergence_keeps_the_adapter_near_the_base() {
+    let model = small_model(true);
+    let task: Vec<_> = (0..8).map(|i| Copying.example(i, 0)).collect();
+    let mut data = TrainData::examples(task);
+    data.rehearsal = examples(10, 3);
+    let drift = |kl_to_base: f64| {
+        let config = TrainConfig { kl_to_base, rehearsal_fraction: 0.5, ..lora(40) };
+        let folder = tempfile::tempdir().unwrap();
+        let outcome = train(&model, &data, &config, folder.path(), &mut quiet).unwrap();
+        let Trained::Adapter(adapter) = &outcome.trained else { panic!("not an adapter") };
+        let tokens = &examples(10, 3)[4].tokens;
+        let tuned = crate::logits(&model, Some(adapter), tokens).unwrap();
+        let base = crate::logits(&model, None, tokens).unwrap();
+        tuned.iter().zip(&base).map(|(a, b)| (a - b).powi(2)).sum::<f32>()
+    };
+    let (free, held) = (drift(0.0), drift(20.0));
+    assert!(held < free * 0.7, "{held} {free}");
+}
+
+#[test]
+fn nonsense_is_refused_with_its_place() {
+    let model = small_model(true);
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = |examples: Vec<Example>, config: TrainConfig| {
+        let data = TrainData::examples(examples);
+        train(&model, &data, &config, folder.path(), &mut quiet).unwrap_err().to_string()
+    };
+    let mut broken = examples(3, 0);
+    broken[1].tokens[2] = 24;
+    assert_eq!(run(broken, lora(2)), "training example 1: token 24 is not among the 24");
+    let mut broken = examples(3, 0);
+    broken[2].loss_weights.pop();
+    assert!(run(broken, lora(2)).starts_with("training example 2: "));
+    let long = Example::uniform(vec![1; 2000]);
+    assert!(run(vec![long], lora(2)).contains("2000 tokens, but the model takes 1024"));
+    assert!(run(Vec::new(), lora(2)).contains("no examples"));
+    let config = TrainConfig { kl_to_base: 1.0, method: Method::Full, ..lora(2) };
+    assert!(run(examples(3, 0), config).contains("method lora only"));
+    let config = TrainConfig { rehearsal_fraction: 0.5, ..lora(2) };
+    assert!(run(examples(3, 0), config).contains("no rehearsal examples"));
+    let config = TrainConfig { learning_rate: 1e30, clip_norm: 0.0, ..lora(20) };
+    assert!(run(examples(3, 0), config).contains("use a lower learning rate"));
+}
+
+#[test]
+fn a_folder_belongs_to_one_run() {
+    let model = small_model(true);
+    let folder = tempfile::tempdir().unwrap();
+    let run = |seed: u32| {
+        let data = TrainData::examples(examples(6, seed));
+        train(&model, &data, &lora(4), folder.path(), &mut quiet)
+    };
+    run(0).unwrap();
+    assert!(matches!(run(1), Err(TrainError::OtherRun { .. })));
+    run(0).unwrap();
+    std::fs::write(folder.path().join("checkpoint.json"), "{").unwrap();
+    assert!(matches!(run(0), Err(TrainError::BrokenCheckpoint { .. })));
+}
+
+#[test]
+fn rehearsal_makes_up_its_share() {
+    let model = small_model(true);
+    let mut data = TrainData::examples(examples(40, 0));
+    data.rehearsal = examples(9, 7);
+    let config = TrainConfig { rehearsal_fraction: 0.25, ..lora(30) };
+    let own: usize = examples(40, 0).iter().map(|example| example.tokens.len()).sum();
+    let (train_set, _) = data.split(&config);
+    let batches = crate::batches::Batches::new(&data, &train_set, &config);
+    let (mut task, mut rehearsed) = (0, 0);
+    for step in 0..30 {
+        let position = crate::batches::Position { step, ..Default::default() };
+        for item in batches.at(position).unwrap() {
+            let tokens = item.example.tokens.len();
+            if item.rehearsal { rehearsed += tokens } else { task += tokens }
+        }
+    }
+    let share = rehearsed as f64 / (task + rehearsed) as f64;
+    assert!((share - 0.25).abs() < 0.02, "{share}");
+    assert!(task > own, "more than one epoch");
+    assert_eq!(model.config().vocab_size, 24);
+}
