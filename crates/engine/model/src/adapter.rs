@@ -182,9 +182,8 @@ fn refuse_other_tensors(
         let module = name.strip_prefix(PREFIX).and_then(|name| {
             name.strip_suffix(".lora_A.weight").or_else(|| name.strip_suffix(".lora_B.weight"))
         });
-        let known = module
-            .and_then(Projection::parse_module_path)
-            .is_some_and(|(layer, projection)| {
+        let known =
+            module.and_then(Projection::parse_module_path).is_some_and(|(layer, projection)| {
                 layer < base.num_hidden_layers && config.targets.contains(&projection)
             });
         if !known {

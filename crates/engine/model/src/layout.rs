@@ -100,9 +100,10 @@ impl Layout {
         let mut next = 0_usize;
         let mut place = |rows: usize, cols: usize| {
             let span = Span { start: next, rows, cols };
-            next = rows.checked_mul(cols).and_then(|len| next.checked_add(len)).ok_or_else(
-                || ModelError::InvalidConfig("the model's size overflows".into()),
-            )?;
+            next = rows
+                .checked_mul(cols)
+                .and_then(|len| next.checked_add(len))
+                .ok_or_else(|| ModelError::InvalidConfig("the model's size overflows".into()))?;
             Ok::<_, ModelError>(span)
         };
         let embedding = place(config.vocab_size, config.hidden_size)?;

@@ -47,7 +47,10 @@ impl TensorFile {
             )));
         }
         let mut header = Vec::new();
-        (&mut file).take(header_len).read_to_end(&mut header).map_err(ModelError::io("read", path))?;
+        (&mut file)
+            .take(header_len)
+            .read_to_end(&mut header)
+            .map_err(ModelError::io("read", path))?;
         let metadata: Metadata = serde_json::from_slice(&header)
             .map_err(|error| broken(format!("the header does not parse ({error})")))?;
         let expected = data_start.saturating_add(metadata.data_len() as u64);

@@ -90,7 +90,9 @@ fn broken_weights_are_named() {
     let whole = std::fs::read(&path).unwrap();
 
     std::fs::write(&path, &whole[..whole.len() - 10]).unwrap();
-    assert!(message(folder.path()).starts_with("MODEL/model.safetensors is damaged: its tensors end"));
+    assert!(
+        message(folder.path()).starts_with("MODEL/model.safetensors is damaged: its tensors end")
+    );
     std::fs::write(&path, &whole[..5]).unwrap();
     assert!(message(folder.path()).contains("5 bytes are too few for a header"));
     std::fs::write(&path, [&[0xff; 8], &whole[8..]].concat()).unwrap();
@@ -131,9 +133,11 @@ fn adapter_survives_save_and_load() {
     adapter.save(folder.path()).unwrap();
     assert_eq!(Adapter::load(folder.path(), base.config()).unwrap(), adapter);
     let names = crate::TensorFile::open(&folder.path().join("adapter_model.safetensors")).unwrap();
-    assert!(names.names().contains(
-        &"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight".to_owned()
-    ));
+    assert!(
+        names
+            .names()
+            .contains(&"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight".to_owned())
+    );
 }
 
 #[test]
