@@ -10,6 +10,7 @@ mod instruction_set;
 mod lane;
 mod packed_linear;
 mod paged_attention;
+mod vector;
 
 pub use activations::{RopeTable, add_rows, rms_norm, swiglu};
 pub use lane::{LANE, Lane};

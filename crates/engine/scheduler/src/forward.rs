@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use pelton_kernels::decode::{
-    PackedLinear, Strided, StridedMut, attend, rms_norm, swiglu,
+    Lane, PackedLinear, Strided, StridedMut, attend, rms_norm, swiglu,
 };
 
 use crate::decoder::{Decoder, DecoderLayer};
@@ -32,6 +32,7 @@ pub(crate) struct Workspace {
     activation: Vec<f32>,
     lora: Vec<f32>,
     logits: Vec<f32>,
+    weights: Vec<Lane>,
 }
 
 /// Neighboring rows with the same adapter.
@@ -232,7 +233,7 @@ fn attend_parts(
         let start = part.cache.length();
         for length in start + first(part) + 1..=start + part.tokens.len() {
             let Some((row, out)) = rows.next() else { return };
-            attend(decoder.blocks, index, &blocks, length, &row[..query], out);
+            attend(decoder.blocks, index, &blocks, length, &row[..query], out, &mut workspace.weights);
         }
     }
 }

@@ -1,1 +1,35 @@
 //! The engine as a child process that speaks OpenAI's dialect on a local socket. Cannot reach a store.
+//!
+//! [`serve`] loads a model, prints one line of JSON on standard output when it can answer, and serves
+//! until its standard input closes, which happens when its parent is gone:
+//!
+//! ```text
+//! {"ready":true,"addr":"127.0.0.1:40123","model":"pelton-tiny","context_length":1024}
+//! ```
+//!
+//! `POST /v1/chat/completions`, `GET /v1/models`, `POST /v1/load_lora_adapter`,
+//! `POST /v1/unload_lora_adapter`, `POST /tokenize`, `POST /detokenize`, `GET /metrics`,
+//! `GET /healthz`. Names and shapes are vLLM's where OpenAI has none.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "tests"))]
+
+mod adapters;
+mod answer;
+mod authorize;
+mod chat;
+mod chat_body;
+mod error;
+mod generation_defaults;
+mod metrics;
+mod models;
+mod options;
+mod router;
+mod serve;
+mod state;
+mod tokenize;
+
+pub use error::ServeError;
+pub use options::{Bind, EngineOptions};
+pub use serve::serve;
+
+#[cfg(test)]
+mod tests;

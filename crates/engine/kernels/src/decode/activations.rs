@@ -2,6 +2,7 @@
 
 use super::instruction_set::{dispatched, multiply_add};
 use super::lane::LANE;
+use super::vector::{EXP_COEFFICIENTS, ROUND};
 
 dispatched! {
     /// `out[i] = x[i] / sqrt(mean(x[i]²) + eps) · weight` for rows of `weight.len()` floats.
@@ -77,21 +78,14 @@ fn rotate_heads<const FUSED: bool>(row: &mut [f32], head_dim: usize, cos: &[f32]
 /// `[-ln2/2, ln2/2]`; relative error below 2e-7 for `|x| < 87`, saturating beyond.
 #[inline(always)]
 pub(super) fn exp<const FUSED: bool>(x: f32) -> f32 {
-    const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³: adding it rounds to an integer
     let x = x.clamp(-87.3, 88.3);
     let shifted = multiply_add::<FUSED>(x, std::f32::consts::LOG2_E, ROUND);
     let exponent = shifted - ROUND;
     // ln 2 in two parts, so that the reduction is exact.
     let r = multiply_add::<FUSED>(exponent, -0.693_359_4, x);
     let r = multiply_add::<FUSED>(exponent, 2.121_944_4e-4, r);
-    let mut p = 1.987_569_1e-4;
-    for coefficient in [
-        1.398_199_9e-3,
-        8.333_452e-3,
-        4.166_579_6e-2,
-        1.666_666_5e-1,
-        5e-1,
-    ] {
+    let mut p = EXP_COEFFICIENTS[0];
+    for &coefficient in &EXP_COEFFICIENTS[1..] {
         p = multiply_add::<FUSED>(p, r, coefficient);
     }
     let p = multiply_add::<FUSED>(p, r * r, r) + 1.0;

@@ -162,6 +162,7 @@ impl PackedLinear {
         }
         assert!(x.data.len() >= (rows - 1) * x.stride + self.inputs, "input rows are missing");
         assert!(y.data.len() >= (rows - 1) * y.stride + self.outputs, "output rows are missing");
+        let mut tile = [[Lane::ZERO; 2]; MAX_TILE_ROWS];
         for (panel, from) in (0..self.outputs).step_by(PANEL).enumerate() {
             let columns = PANEL.min(self.outputs - from);
             let weights = self.panel(panel);
@@ -172,7 +173,6 @@ impl PackedLinear {
                     data: &x.data[row * x.stride..],
                     stride: x.stride,
                 };
-                let mut tile = [[Lane::ZERO; 2]; MAX_TILE_ROWS];
                 weights.multiply(x, self.inputs, tile_rows, &mut tile);
                 for (at, sums) in tile[..tile_rows].iter().enumerate() {
                     let start = (row + at) * y.stride + from;
@@ -225,11 +225,13 @@ fn tile_height(rows: usize) -> usize {
 
 #[inline(always)]
 fn write_row(sums: &[Lane; 2], y: &mut [f32], add: bool) {
-    let sums = sums.iter().flat_map(|lane| lane.0.iter());
-    if add {
-        y.iter_mut().zip(sums).for_each(|(y, sum)| *y += sum);
-    } else {
-        y.iter_mut().zip(sums).for_each(|(y, &sum)| *y = sum);
+    for (y, sum) in y.chunks_mut(LANE).zip(sums) {
+        match (<&mut [f32; LANE]>::try_from(&mut *y), add) {
+            (Ok(y), true) => y.iter_mut().zip(&sum.0).for_each(|(y, sum)| *y += sum),
+            (Ok(y), false) => *y = sum.0,
+            (Err(_), true) => y.iter_mut().zip(&sum.0).for_each(|(y, sum)| *y += sum),
+            (Err(_), false) => y.copy_from_slice(&sum.0[..y.len()]),
+        }
     }
 }
 

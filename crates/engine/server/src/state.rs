@@ -1,0 +1,101 @@
+//! What all handlers share.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use pelton_context::{Clock, SystemClock};
+use pelton_model::BaseModel;
+use pelton_scheduler::{Decoder, Sampling, Scheduler};
+use pelton_tokens::TextCodec;
+
+use crate::error::ApiError;
+use crate::generation_defaults::generation_defaults;
+use crate::{EngineOptions, ServeError};
+
+/// The engine behind the router; clones are cheap.
+#[derive(Clone)]
+pub(crate) struct EngineState {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) scheduler: Scheduler,
+    pub(crate) served_name: String,
+    pub(crate) model_dir: PathBuf,
+    pub(crate) adapter_root: Option<PathBuf>,
+    pub(crate) defaults: Sampling,
+    pub(crate) token: Option<String>,
+    pub(crate) started: i64,
+    clock: SystemClock,
+    requests: AtomicU64,
+}
+
+impl EngineState {
+    /// Loads the model and its adapters and starts the scheduler. Reads files and packs weights: not
+    /// for an async thread.
+    pub(crate) fn load(options: &EngineOptions) -> Result<Self, ServeError> {
+        let codec = Arc::new(TextCodec::load(&options.model_dir)?);
+        let defaults = generation_defaults(&options.model_dir)?;
+        let decoder = {
+            let model = BaseModel::load(&options.model_dir)?;
+            Decoder::new(&model, options.quantization)?
+        };
+        let scheduler = Scheduler::start(decoder, codec, options.limits())?;
+        for (name, folder) in &options.adapters {
+            scheduler
+                .load_adapter(name, folder, false)
+                .map_err(|source| ServeError::Adapter { name: name.clone(), source })?;
+        }
+        let clock = SystemClock;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                scheduler,
+                served_name: options.served_name.clone(),
+                model_dir: options.model_dir.clone(),
+                adapter_root: options.adapter_root.clone(),
+                defaults,
+                token: options.token.clone(),
+                started: clock.now().0 / 1_000_000,
+                clock,
+                requests: AtomicU64::new(0),
+            }),
+        })
+    }
+
+    /// Unix time in seconds.
+    pub(crate) fn now(&self) -> i64 {
+        self.shared.clock.now().0 / 1_000_000
+    }
+
+    /// An id that no other request of this process has.
+    pub(crate) fn next_id(&self) -> String {
+        let number = self.shared.requests.fetch_add(1, Ordering::Relaxed);
+        format!("chatcmpl-{:x}{number:08x}", self.shared.started)
+    }
+
+    /// The adapter that a `model` field names; `None` for the base.
+    pub(crate) fn adapter_of(&self, model: &str) -> Result<Option<String>, ApiError> {
+        if model == self.shared.served_name {
+            return Ok(None);
+        }
+        let adapters = self.shared.scheduler.adapters();
+        if adapters.iter().any(|adapter| adapter.name == model) {
+            return Ok(Some(model.to_owned()));
+        }
+        let mut known = vec![self.shared.served_name.clone()];
+        known.extend(adapters.into_iter().map(|adapter| adapter.name));
+        Err(ApiError::unknown_model(model, &known))
+    }
+
+    /// Whether adapters may be read from here.
+    pub(crate) fn may_load_from(&self, folder: &Path) -> bool {
+        match &self.shared.adapter_root {
+            None => true,
+            Some(root) => match (root.canonicalize(), folder.canonicalize()) {
+                (Ok(root), Ok(folder)) => folder.starts_with(root),
+                _ => false,
+            },
+        }
+    }
+}
