@@ -221,6 +221,16 @@ function complete(body) {
   return { trace, release, reply: { id: `chatcmpl-${trace.id.slice(-8)}`, object: 'chat.completion', model: body.model, choices: [{ index: 0, message: { role: 'assistant', content: trace.output }, finish_reason: 'stop' }], usage: { prompt_tokens: trace.prompt_tokens, completion_tokens: trace.completion_tokens, total_tokens: trace.prompt_tokens + trace.completion_tokens } } }
 }
 
+/** The mock's own list of operations, in the shape of an OpenAPI document. */
+function openapi() {
+  const paths = {}
+  for (const [method, pattern] of routes) {
+    const path = '/api/v1/' + pattern.source.slice(1, -1).replaceAll('\\/', '/').replace(/\((?:\[\^\/\]\+|\\d\+|\.\+)\)/g, '{part}')
+    ;(paths[path] ??= {})[method.toLowerCase()] = {}
+  }
+  return { openapi: '3.1.0', info: { title: 'mock' }, paths }
+}
+
 const routes = [
   ['GET', /^server$/, () => state.server],
   ['GET', /^overview$/, overview],
@@ -377,6 +387,7 @@ async function answerApi(request, response, url) {
     for await (const chunk of request) chunks.push(chunk)
     const raw = Buffer.concat(chunks).toString()
     const body = raw && request.headers['content-type']?.startsWith('application/json') ? JSON.parse(raw) : null
+    if (url.pathname === '/api/openapi.json') return reply(200, openapi())
     if (url.pathname === '/v1/chat/completions') {
       const { trace, release, reply: answer } = complete(body)
       response.setHeader('x-pelton-inference-id', trace.id)
@@ -418,7 +429,7 @@ const timer = setInterval(() => {
 
 const server = createServer((request, response) => {
   const url = new URL(request.url, 'http://localhost')
-  if (url.pathname.startsWith('/api/v1/') || url.pathname.startsWith('/v1/')) void answerApi(request, response, url)
+  if (url.pathname.startsWith('/api/') || url.pathname.startsWith('/v1/')) void answerApi(request, response, url)
   else void answerFile(response, url)
 })
 server.listen(Number(option('port', '7077')), '127.0.0.1', () => process.stdout.write(`mock server on http://127.0.0.1:${server.address().port}\n`))

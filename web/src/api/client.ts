@@ -73,7 +73,7 @@ export function path(segments: string[], query: Query = {}): string {
 async function request<T>(method: string, address: string, init: RequestInit = {}): Promise<T> {
   const headers = new Headers(init.headers)
   headers.set('accept', 'application/json')
-  if (storedKey) headers.set('authorization', `Bearer ${storedKey}`)
+  if (storedKey && !headers.has('authorization')) headers.set('authorization', `Bearer ${storedKey}`)
   let response: Response
   try {
     response = await fetch(address, { ...init, method, headers })
@@ -103,6 +103,11 @@ async function errorBody(response: Response): Promise<Partial<ApiErrorBody>> {
 
 export function get<T>(address: string, signal?: AbortSignal): Promise<T> {
   return request<T>('GET', address, { signal })
+}
+
+/** Whether the server accepts a key that is not in use yet. Throws what the server says against it. */
+export async function checkKey(key: string): Promise<void> {
+  await request('GET', path(['overview']), { headers: { authorization: `Bearer ${key}` } })
 }
 
 export function send<T>(method: 'POST' | 'PUT' | 'DELETE', address: string, body?: unknown): Promise<T> {

@@ -72,7 +72,7 @@ function Version({ dataset, v }: { dataset: DatasetDetail; v: DatasetVersion }) 
   const lengths = v.statistics
   return (
     <>
-      <div className="grid gap-5 lg:grid-cols-3">
+      <div className="grid grid-cols-1 gap-5 lg:grid-cols-3">
         <Card title="Rows" actions={dataset.all_versions.length > 1 && <VersionPicker dataset={dataset} v={v} onChange={(next) => void navigate(`/datasets/${encodeURIComponent(dataset.name)}/${next}`)} />}>
           <p className="num mb-2 text-2xl font-semibold">{count(total)}</p>
           <SplitSizes rows={v.rows} />

@@ -33,7 +33,7 @@ export function EndpointListPage() {
       <QueryState query={endpoints}>
         {({ items }) =>
           items.length > 0 ? (
-            <ul className="grid gap-5 lg:grid-cols-2">
+            <ul className="grid grid-cols-1 gap-5 lg:grid-cols-2">
               {items.map((endpoint) => (
                 <li key={endpoint.id} className="min-w-0">
                   <EndpointCard endpoint={endpoint} />

@@ -77,7 +77,7 @@ function Content({ e, past }: { e: Endpoint; past: Rollout[] }) {
         <TrafficBar traffic={e.traffic} tall />
       </Card>
       {e.rollout && <RolloutCard rollout={e.rollout} />}
-      <div className="grid items-start gap-5 lg:grid-cols-2">
+      <div className="grid grid-cols-1 items-start gap-5 lg:grid-cols-2">
         <Card title="History" flush>
           <Table
             label="History"

@@ -71,7 +71,7 @@ function Content({ c }: { c: Comparison }) {
         </div>
         <p className="mt-1 max-w-[75ch] text-sm text-ink-2">{judged.text}</p>
       </section>
-      <div className="grid gap-5 lg:grid-cols-2">
+      <div className="grid grid-cols-1 gap-5 lg:grid-cols-2">
         <Card title="Exact match with 95% intervals">
           <IntervalBars
             rows={[

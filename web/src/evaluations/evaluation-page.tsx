@@ -45,7 +45,7 @@ function Content({ e }: { e: Evaluation }) {
   const overall = [{ key: 'exact', label: 'Exact match', ...e.exact_match }, ...(e.macro_f1 ? [{ key: 'f1', label: 'Macro F1', ...e.macro_f1 }] : [])]
   return (
     <>
-      <div className="grid gap-5 lg:grid-cols-2">
+      <div className="grid grid-cols-1 gap-5 lg:grid-cols-2">
         <Card title="Scores with 95% intervals">
           <IntervalBars rows={overall} />
         </Card>

@@ -38,7 +38,7 @@ export function ModelPage() {
 
 function Content({ m }: { m: Model }) {
   return (
-    <div className="grid items-start gap-5 lg:grid-cols-[minmax(0,1fr)_22rem]">
+    <div className="grid grid-cols-1 items-start gap-5 lg:grid-cols-[minmax(0,1fr)_22rem]">
       <Card title="Card">{m.card ? <Markdown text={m.card} /> : <p className="text-sm text-ink-2">This model has no card.</p>}</Card>
       <div className="flex min-w-0 flex-col gap-5">
         <Card title="Details">

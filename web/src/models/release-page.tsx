@@ -50,7 +50,7 @@ function Content({ l }: { l: Lineage }) {
       <Card title="Lineage">
         <LineageGraph l={l} serving={serving} />
       </Card>
-      <div className="grid items-start gap-5 lg:grid-cols-2">
+      <div className="grid grid-cols-1 items-start gap-5 lg:grid-cols-2">
         <Card title="Bundle">
           <Facts
             columns="grid-cols-2"

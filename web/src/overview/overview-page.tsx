@@ -39,8 +39,8 @@ function Content({ o }: { o: Overview }) {
   const byId = (id: Stage) => STAGES.filter((s) => s.id === id).map(card)
   return (
     <>
-      <section aria-label="The wheel" className="grid items-center gap-4 rounded-2xl border border-line bg-surface p-4 shadow-card sm:grid-cols-2 lg:grid-cols-[1fr_minmax(20rem,25rem)_1fr] lg:p-6">
-        <div className="flex flex-col gap-3 max-lg:order-2 lg:gap-4 max-sm:order-3">
+      <section aria-label="The wheel" className="grid grid-cols-1 items-center gap-4 rounded-2xl border border-line bg-surface p-4 shadow-card sm:grid-cols-2 lg:grid-cols-[1fr_minmax(20rem,25rem)_1fr] lg:p-6">
+        <div className="flex min-w-0 flex-col gap-3 max-lg:order-2 lg:gap-4 max-sm:order-3">
           {byId('release')}
           {byId('evaluate')}
           {byId('tune')}
@@ -48,13 +48,13 @@ function Content({ o }: { o: Overview }) {
         <div className="max-lg:order-1 sm:max-lg:col-span-2">
           <Wheel lively={lively(o, perMinute)} perMinute={perMinute} engine={o.engine.state} highlight={highlight} />
         </div>
-        <div className="flex flex-col gap-3 max-lg:order-3 lg:gap-4 max-sm:order-2">
+        <div className="flex min-w-0 flex-col gap-3 max-lg:order-3 lg:gap-4 max-sm:order-2">
           {byId('serve')}
           {byId('observe')}
           {byId('curate')}
         </div>
       </section>
-      <div className="grid gap-5 lg:grid-cols-2">
+      <div className="grid grid-cols-1 gap-5 lg:grid-cols-2">
         <Card
           title="Requests per minute"
           className="lg:col-span-2"
@@ -89,7 +89,7 @@ function StageCard({ stage, o, onPoint }: { stage: StageView; o: Overview; onPoi
         <span className="num text-2xl font-semibold">{stage.value(o)}</span>
         <span className="text-sm text-ink-2">{stage.unit(o)}</span>
       </p>
-      <p className="truncate text-xs text-ink-3">{stage.detail(o)}</p>
+      <p className="line-clamp-2 text-xs break-words text-ink-3">{stage.detail(o)}</p>
     </Link>
   )
 }

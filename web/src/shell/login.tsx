@@ -1,7 +1,7 @@
 /** Asks for an API key when the server wants one, and checks it before going on. */
 import { useQueryClient } from '@tanstack/react-query'
 import { type SubmitEvent, useState } from 'react'
-import { get, path, setApiKey } from '../api/client'
+import { checkKey, setApiKey } from '../api/client'
 import { Button } from '../ui/button'
 import { CheckField, TextField } from '../ui/field'
 import { Snippet } from '../ui/snippet'
@@ -19,16 +19,16 @@ export function Login({ rejected }: { rejected: boolean }) {
     event.preventDefault()
     setBusy(true)
     setError(null)
-    setApiKey(key.trim(), remember)
     try {
-      await get(path(['overview']))
-      client.clear()
+      await checkKey(key.trim())
     } catch (cause) {
-      setApiKey(null, false)
       setError(cause)
-    } finally {
       setBusy(false)
+      return
     }
+    // What was refused before is asked again once this page makes way for the one it hid.
+    client.removeQueries({ predicate: (query) => query.queryKey[0] !== 'server' })
+    setApiKey(key.trim(), remember)
   }
 
   return (

@@ -18,6 +18,8 @@ export function Shell() {
   const server = useServer()
   const helpOpen = useGoTo()
   if ((server.data?.auth_required && !key) || rejected) return <Login rejected={rejected && key !== null} />
+  // Whether a key is needed is not known yet; pages would only collect refusals.
+  if (server.isPending && !key) return <SkeletonRows rows={4} />
   return (
     <div className="min-h-dvh lg:grid lg:grid-cols-[14.5rem_1fr]">
       <a href="#content" className="sr-only z-50 rounded-lg bg-accent px-4 py-2 text-accent-ink focus:not-sr-only focus:fixed focus:top-3 focus:left-3">

@@ -78,8 +78,9 @@ export function TraceListPage() {
   const filter = useMemo(() => filterFromUrl(search), [search])
   const traces = useTraces(filter)
   const rows = useMemo(() => traces.data?.pages.flatMap((page) => page.items) ?? [], [traces.data])
-  const open = useCallback((index: number) => void (rows[index] && navigate(`/traces/${rows[index].id}`)), [rows, navigate])
-  const active = useRowKeys(rows.length, open)
+  const ids = useMemo(() => rows.map((t) => t.id), [rows])
+  const open = useCallback((id: string) => void navigate(`/traces/${id}`), [navigate])
+  const active = useRowKeys(ids, open)
   const filtered = Object.keys(filter).length > 0
   return (
     <Page title="Traces" description="One record for every call: what was asked, what was answered, by which release, and what people said about it.">
@@ -91,7 +92,7 @@ export function TraceListPage() {
           </div>
         )}
         {traces.isPending && <SkeletonRows rows={10} />}
-        {rows.length > 0 && <Table label="Traces" columns={COLUMNS} rows={rows} rowKey={(t) => t.id} active={active} onOpen={(t) => void navigate(`/traces/${t.id}`)} />}
+        {rows.length > 0 && <Table label="Traces" columns={COLUMNS} rows={rows} rowKey={(t) => t.id} active={active} onOpen={(t) => open(t.id)} />}
         {traces.isSuccess && rows.length === 0 && (filtered ? <NoMatch onClear={() => setSearch({}, { replace: true })} /> : <NoTraces />)}
         {traces.hasNextPage && (
           <div className="flex justify-center p-3">

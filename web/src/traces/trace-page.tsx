@@ -34,7 +34,7 @@ export function TracePage() {
 function Content({ t }: { t: Trace }) {
   const [tab, setTab] = useState('conversation')
   return (
-    <div className="grid items-start gap-5 lg:grid-cols-[minmax(0,1fr)_22rem]">
+    <div className="grid grid-cols-1 items-start gap-5 lg:grid-cols-[minmax(0,1fr)_22rem]">
       <div className="flex min-w-0 flex-col gap-5">
         <Card flush>
           <Tabs

@@ -1,25 +1,29 @@
-/** j and k move through a list, Enter opens the row. */
+/**
+ * j and k move through a list, Enter opens the row.
+ *
+ * The chosen row is kept by id: a live list grows at its top, and Enter must open the row that is
+ * marked, not the one that has moved to its place.
+ */
 import { useEffect, useState } from 'react'
 import { isTyping } from '../shell/shortcuts'
 
-export function useRowKeys(length: number, open: (index: number) => void): number | undefined {
-  const [active, setActive] = useState<number>()
+/** The place of the chosen row, if it is still in the list. */
+export function useRowKeys(ids: string[], open: (id: string) => void): number | undefined {
+  const [chosen, setChosen] = useState<string>()
+  const place = chosen === undefined ? -1 : ids.indexOf(chosen)
   useEffect(() => {
     function handle(event: KeyboardEvent) {
       if (isTyping(event)) return
       if (event.key === 'j' || event.key === 'k') {
-        const step = event.key === 'j' ? 1 : -1
-        setActive((at) => {
-          const next = at === undefined ? 0 : Math.min(length - 1, Math.max(0, at + step))
-          document.querySelector(`[data-row="${next}"]`)?.scrollIntoView({ block: 'nearest' })
-          return next
-        })
-      } else if (event.key === 'Enter' && active !== undefined && active < length && !(event.target as HTMLElement).closest('a,button')) {
-        open(active)
+        const next = place < 0 ? 0 : Math.min(ids.length - 1, Math.max(0, place + (event.key === 'j' ? 1 : -1)))
+        setChosen(ids[next])
+        document.querySelector(`[data-row="${next}"]`)?.scrollIntoView({ block: 'nearest' })
+      } else if (event.key === 'Enter' && chosen !== undefined && place >= 0 && !(event.target as HTMLElement).closest('a,button')) {
+        open(chosen)
       }
     }
     window.addEventListener('keydown', handle)
     return () => window.removeEventListener('keydown', handle)
-  }, [active, length, open])
-  return active
+  }, [chosen, ids, open, place])
+  return place < 0 ? undefined : place
 }

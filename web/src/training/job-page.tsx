@@ -71,7 +71,7 @@ function Content({ job }: { job: Job }) {
         </div>
       </Card>
       {job.kind === 'finetune' && <TrainingCurves job={job} />}
-      <div className="grid gap-5 lg:grid-cols-2">
+      <div className="grid grid-cols-1 gap-5 lg:grid-cols-2">
         <Card title="Log">
           <LogView id={job.id} active={active} />
         </Card>
