@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use pelton_kernels::decode::{
-    Lane, PackedLinear, Strided, StridedMut, attend, rms_norm, swiglu,
+    Lane, PackedLinear, Queries, Strided, StridedMut, attend, rms_norm, swiglu,
 };
 
 use crate::decoder::{Decoder, DecoderLayer};
@@ -224,17 +224,20 @@ fn attend_parts(
     let width = query + 2 * config.kv_size();
     let rows = workspace.query_key_value.len() / width;
     resize(&mut workspace.attention, rows * query);
-    let mut rows = workspace
-        .query_key_value
-        .chunks_exact(width)
-        .zip(workspace.attention.chunks_exact_mut(query));
+    let mut row = 0;
     for part in parts {
+        let skip = first(part);
+        let count = part.tokens.len() - skip;
+        let queries = Queries {
+            rows: Strided { data: &workspace.query_key_value[row * width..], stride: width },
+            count,
+            heads: config.num_attention_heads,
+            first_length: part.cache.length() + skip + 1,
+        };
         let blocks: Vec<_> = part.cache.blocks().collect();
-        let start = part.cache.length();
-        for length in start + first(part) + 1..=start + part.tokens.len() {
-            let Some((row, out)) = rows.next() else { return };
-            attend(decoder.blocks, index, &blocks, length, &row[..query], out, &mut workspace.weights);
-        }
+        let out = &mut workspace.attention[row * query..(row + count) * query];
+        attend(decoder.blocks, index, &blocks, queries, out, &mut workspace.weights);
+        row += count;
     }
 }
 

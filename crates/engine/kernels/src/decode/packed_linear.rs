@@ -7,7 +7,9 @@
 
 use half::f16;
 
-use super::instruction_set::{BASELINE_FUSES, InstructionSet, instruction_set, multiply_add};
+use super::instruction_set::{
+    BASELINE_FUSES, InstructionSet, dispatched, instruction_set, multiply_add,
+};
 use super::lane::{LANE, Lane};
 
 const PANEL: usize = 2 * LANE;
@@ -174,10 +176,8 @@ impl PackedLinear {
                     stride: x.stride,
                 };
                 weights.multiply(x, self.inputs, tile_rows, &mut tile);
-                for (at, sums) in tile[..tile_rows].iter().enumerate() {
-                    let start = (row + at) * y.stride + from;
-                    write_row(sums, &mut y.data[start..start + columns], add);
-                }
+                let out = &mut y.data[row * y.stride + from..];
+                write_tile(&tile[..tile_rows], out, y.stride, columns, add);
                 row += tile_rows;
             }
         }
@@ -223,14 +223,33 @@ fn tile_height(rows: usize) -> usize {
     }
 }
 
+dispatched! {
+    /// Stores or adds a tile's sums into rows of `columns` floats, `stride` apart.
+    fn write_tile(
+        tile: &[[Lane; 2]],
+        y: &mut [f32],
+        stride: usize,
+        columns: usize,
+        add: bool,
+    ) = write_rows;
+}
+
 #[inline(always)]
-fn write_row(sums: &[Lane; 2], y: &mut [f32], add: bool) {
-    for (y, sum) in y.chunks_mut(LANE).zip(sums) {
-        match (<&mut [f32; LANE]>::try_from(&mut *y), add) {
-            (Ok(y), true) => y.iter_mut().zip(&sum.0).for_each(|(y, sum)| *y += sum),
-            (Ok(y), false) => *y = sum.0,
-            (Err(_), true) => y.iter_mut().zip(&sum.0).for_each(|(y, sum)| *y += sum),
-            (Err(_), false) => y.copy_from_slice(&sum.0[..y.len()]),
+fn write_rows<const FUSED: bool>(
+    tile: &[[Lane; 2]],
+    y: &mut [f32],
+    stride: usize,
+    columns: usize,
+    add: bool,
+) {
+    for (sums, y) in tile.iter().zip(y.chunks_mut(stride)) {
+        for (y, sum) in y[..columns].chunks_mut(LANE).zip(sums) {
+            match <&mut [f32; LANE]>::try_from(&mut *y) {
+                Ok(y) if add => *y = std::array::from_fn(|at| y[at] + sum.0[at]),
+                Ok(y) => *y = sum.0,
+                Err(_) if add => y.iter_mut().zip(&sum.0).for_each(|(y, sum)| *y += sum),
+                Err(_) => y.copy_from_slice(&sum.0[..y.len()]),
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use super::instruction_set::{BASELINE_FUSES, InstructionSet, instruction_set};
 use super::lane::{LANE, Lane};
+use super::packed_linear::Strided;
 use super::vector::{Plain, Vector};
 #[cfg(target_arch = "x86_64")]
 use super::vector::{Wide256, Wide512};
@@ -89,110 +90,198 @@ impl KvBlock {
     }
 }
 
-/// Attention of one token's queries over `length` tokens held in `blocks`.
+/// Queries of consecutive tokens of one sequence.
+#[derive(Debug, Clone, Copy)]
+pub struct Queries<'a> {
+    /// Rows of `heads · head_dim` floats each; a row may be followed by other floats.
+    pub rows: Strided<'a>,
+    /// Number of rows.
+    pub count: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Tokens that the first row sees; each next row sees one more.
+    pub first_length: usize,
+}
+
+/// Attention of consecutive tokens' queries over the tokens held in `blocks`, themselves included.
 ///
-/// `q` and `out` are `heads · head_dim` floats; query head `h` reads key-value head
-/// `h / (heads / kv_heads)`. Scores are scaled by `1/√head_dim`. `scratch` keeps a head's weights.
+/// Query head `h` reads key-value head `h / (heads / kv_heads)`. Scores are scaled by `1/√head_dim`.
+/// `out` gets `heads · head_dim` floats per row. `scratch` keeps weights meanwhile. Rows are taken
+/// four at a time, so that keys and values are read from memory less often; each row's sums are those
+/// that it would have alone.
 pub fn attend(
     shape: BlockShape,
     layer: usize,
     blocks: &[&KvBlock],
-    length: usize,
-    q: &[f32],
+    queries: Queries<'_>,
     out: &mut [f32],
     scratch: &mut Vec<Lane>,
 ) {
-    let query = Query { shape, layer, blocks, length, q };
-    scratch.resize(length.div_ceil(BLOCK_TOKENS), Lane::ZERO);
+    if queries.count == 0 {
+        return;
+    }
+    let longest = queries.first_length + queries.count - 1;
+    scratch.resize(longest.div_ceil(BLOCK_TOKENS) * TILE, Lane::ZERO);
+    let context = Context { shape, layer, blocks, queries };
     match instruction_set() {
         #[cfg(target_arch = "x86_64")]
         #[expect(unsafe_code, reason = "the instruction set was detected")]
         // SAFETY: `instruction_set` found these features on this machine.
-        InstructionSet::Avx512 => unsafe { with_avx512(query, out, scratch) },
+        InstructionSet::Avx512 => unsafe { with_avx512(context, out, scratch) },
         #[cfg(target_arch = "x86_64")]
         #[expect(unsafe_code, reason = "the instruction set was detected")]
         // SAFETY: `instruction_set` found these features on this machine.
-        InstructionSet::Avx2 => unsafe { with_avx2(query, out, scratch) },
+        InstructionSet::Avx2 => unsafe { with_avx2(context, out, scratch) },
         InstructionSet::Baseline => {
-            attend_heads::<Plain<BASELINE_FUSES>>(query, out, scratch);
+            attend_heads::<Plain<BASELINE_FUSES>>(context, out, scratch);
         }
     }
 }
 
+/// Most query vectors that are computed together.
+const TILE: usize = 4;
+
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
-fn with_avx512(query: Query<'_>, out: &mut [f32], scratch: &mut [Lane]) {
-    attend_heads::<Wide512>(query, out, scratch);
+fn with_avx512(context: Context<'_>, out: &mut [f32], scratch: &mut [Lane]) {
+    attend_heads::<Wide512>(context, out, scratch);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn with_avx2(query: Query<'_>, out: &mut [f32], scratch: &mut [Lane]) {
-    attend_heads::<Wide256>(query, out, scratch);
+fn with_avx2(context: Context<'_>, out: &mut [f32], scratch: &mut [Lane]) {
+    attend_heads::<Wide256>(context, out, scratch);
 }
 
-/// What one token asks of one layer.
+/// What is asked of one layer.
 #[derive(Clone, Copy)]
-struct Query<'a> {
+struct Context<'a> {
     shape: BlockShape,
     layer: usize,
     blocks: &'a [&'a KvBlock],
-    length: usize,
-    q: &'a [f32],
+    queries: Queries<'a>,
+}
+
+impl<'a> Context<'a> {
+    /// Query heads per key-value head.
+    fn group(self) -> usize {
+        self.queries.heads / self.shape.kv_heads
+    }
+
+    /// Row and query head of the `index`-th query vector of a key-value head.
+    fn place(self, kv_head: usize, index: usize) -> (usize, usize) {
+        (index / self.group(), kv_head * self.group() + index % self.group())
+    }
+
+    /// The query vector there.
+    fn query(self, (row, head): (usize, usize)) -> &'a [f32] {
+        let start = row * self.queries.rows.stride + head * self.shape.head_dim;
+        &self.queries.rows.data[start..start + self.shape.head_dim]
+    }
+
+    /// Tokens that a row sees.
+    fn length(self, row: usize) -> usize {
+        self.queries.first_length + row
+    }
 }
 
 #[inline(always)]
-fn attend_heads<V: Vector>(query: Query<'_>, out: &mut [f32], scratch: &mut [Lane]) {
-    match query.shape.value_lanes() {
-        1 => attend_wide::<V, 1>(query, out, scratch),
-        2 => attend_wide::<V, 2>(query, out, scratch),
-        3 => attend_wide::<V, 3>(query, out, scratch),
-        4 => attend_wide::<V, 4>(query, out, scratch),
-        5 => attend_wide::<V, 5>(query, out, scratch),
-        6 => attend_wide::<V, 6>(query, out, scratch),
-        8 => attend_wide::<V, 8>(query, out, scratch),
-        _ => attend_wide::<V, 16>(query, out, scratch),
+fn attend_heads<V: Vector>(context: Context<'_>, out: &mut [f32], scratch: &mut [Lane]) {
+    match context.shape.value_lanes() {
+        1 => attend_wide::<V, 1>(context, out, scratch),
+        2 => attend_wide::<V, 2>(context, out, scratch),
+        3 => attend_wide::<V, 3>(context, out, scratch),
+        4 => attend_wide::<V, 4>(context, out, scratch),
+        5 => attend_wide::<V, 5>(context, out, scratch),
+        6 => attend_wide::<V, 6>(context, out, scratch),
+        8 => attend_wide::<V, 8>(context, out, scratch),
+        _ => attend_wide::<V, 16>(context, out, scratch),
     }
 }
 
 #[inline(always)]
 fn attend_wide<V: Vector, const WIDTH: usize>(
-    query: Query<'_>,
+    context: Context<'_>,
     out: &mut [f32],
     scratch: &mut [Lane],
 ) {
-    let Query { shape, layer, length, q, .. } = query;
+    let vectors = context.queries.count * context.group();
+    for kv_head in 0..context.shape.kv_heads {
+        let mut first = 0;
+        while first < vectors {
+            // Four rows of wide values would not fit the registers.
+            if vectors - first >= TILE && WIDTH <= 5 {
+                attend_tile::<V, WIDTH, TILE>(context, kv_head, first, out, scratch);
+                first += TILE;
+            } else {
+                attend_tile::<V, WIDTH, 1>(context, kv_head, first, out, scratch);
+                first += 1;
+            }
+        }
+    }
+}
+
+/// `ROWS` query vectors of one key-value head, from the `first`-th on.
+#[inline(always)]
+fn attend_tile<V: Vector, const WIDTH: usize, const ROWS: usize>(
+    context: Context<'_>,
+    kv_head: usize,
+    first: usize,
+    out: &mut [f32],
+    scratch: &mut [Lane],
+) {
+    let Context { shape, layer, queries, .. } = context;
     let dim = shape.head_dim;
-    let group = q.len() / dim / shape.kv_heads;
-    for (head, (q, out)) in q.chunks_exact(dim).zip(out.chunks_exact_mut(dim)).enumerate() {
-        let start = shape.head_start(layer, head / group);
-        let lanes = start..start + shape.head_lanes();
-        let heads = query.blocks.iter().map(|block| block.lanes[lanes.clone()].split_at(dim));
-        let heads = heads.zip(scratch.iter_mut()).zip((0..length).step_by(BLOCK_TOKENS));
+    let places: [(usize, usize); ROWS] =
+        std::array::from_fn(|at| context.place(kv_head, first + at));
+    let rows: [&[f32]; ROWS] = places.map(|place| context.query(place));
+    let lengths: [usize; ROWS] = places.map(|(row, _)| context.length(row));
+    let longest = lengths[ROWS - 1];
+    let start = shape.head_start(layer, kv_head);
+    let blocks = &context.blocks[..longest.div_ceil(BLOCK_TOKENS)];
+    let (weights, _) = scratch.as_chunks_mut::<ROWS>();
 
-        let mut most = V::splat(f32::NEG_INFINITY);
-        let scale = V::splat(1.0 / (dim as f32).sqrt());
-        for (((keys, _), scores), from) in heads {
-            block_scores::<V>(q, keys).multiply(scale).store(scores);
-            for absent in scores.0.iter_mut().skip(length - from) {
-                *absent = f32::NEG_INFINITY;
-            }
-            most = most.max(V::load(scores));
+    let scale = V::splat(1.0 / (dim as f32).sqrt());
+    let mut most = [V::splat(f32::NEG_INFINITY); ROWS];
+    for (at, (block, weights)) in blocks.iter().zip(weights.iter_mut()).enumerate() {
+        let scores = block_scores::<V, ROWS>(rows, &block.lanes[start..start + dim]);
+        for row in 0..ROWS {
+            scores[row].multiply(scale).store(&mut weights[row]);
+            fill_absent(&mut weights[row], lengths[row], at, f32::NEG_INFINITY);
+            most[row] = most[row].max(V::load(&weights[row]));
         }
+    }
 
-        let most = V::splat(most.largest());
-        let mut total = V::zero();
-        for (scores, from) in scratch.iter_mut().zip((0..length).step_by(BLOCK_TOKENS)) {
-            V::load(scores).subtract(most).exp().store(scores);
-            for absent in scores.0.iter_mut().skip(length - from) {
-                *absent = 0.0;
-            }
-            total = total.add(V::load(scores));
+    let most = most.map(|most| V::splat(most.largest()));
+    let mut total = [V::zero(); ROWS];
+    for (at, weights) in weights[..blocks.len()].iter_mut().enumerate() {
+        for row in 0..ROWS {
+            V::load(&weights[row]).subtract(most[row]).exp().store(&mut weights[row]);
+            fill_absent(&mut weights[row], lengths[row], at, 0.0);
+            total[row] = total[row].add(V::load(&weights[row]));
         }
+    }
 
-        let sums = mix_values::<V, WIDTH>(query, start + dim, scratch);
+    let mut sums = [[V::zero(); WIDTH]; ROWS];
+    for (at, (block, weights)) in blocks.iter().zip(weights.iter()).enumerate() {
+        let present = BLOCK_TOKENS.min(longest - at * BLOCK_TOKENS);
+        let values = &block.lanes[start + dim..start + dim + present * WIDTH];
+        for (token, value) in values.as_chunks::<WIDTH>().0.iter().enumerate() {
+            let value: [V; WIDTH] = std::array::from_fn(|width| V::load(&value[width]));
+            for row in 0..ROWS {
+                // The slot is below 16; the mask says so to the compiler.
+                let weight = V::splat(weights[row].0[token & (LANE - 1)]);
+                for width in 0..WIDTH {
+                    sums[row][width] = value[width].multiply_add(weight, sums[row][width]);
+                }
+            }
+        }
+    }
+
+    for (((row, head), sums), total) in places.into_iter().zip(sums).zip(total) {
         let inverse = V::splat(1.0 / total.sum());
-        for (out, sum) in out.chunks_mut(LANE).zip(sums) {
+        let start = (row * queries.heads + head) * dim;
+        for (out, sum) in out[start..start + dim].chunks_mut(LANE).zip(sums) {
             let mut lane = Lane::ZERO;
             sum.multiply(inverse).store(&mut lane);
             out.copy_from_slice(&lane.0[..out.len()]);
@@ -200,54 +289,35 @@ fn attend_wide<V: Vector, const WIDTH: usize>(
     }
 }
 
-/// The values of all tokens, weighted; `first` is where a block's values begin.
+/// Overwrites the slots of the `block`-th block that lie beyond `length`.
 #[inline(always)]
-fn mix_values<V: Vector, const WIDTH: usize>(
-    query: Query<'_>,
-    first: usize,
-    weights: &[Lane],
-) -> [V; WIDTH] {
-    // Two running sums, because one would wait for each multiplication to finish.
-    let mut even = [V::zero(); WIDTH];
-    let mut odd = [V::zero(); WIDTH];
-    for (at, (block, weights)) in query.blocks.iter().zip(weights).enumerate() {
-        let present = BLOCK_TOKENS.min(query.length - at * BLOCK_TOKENS);
-        let values = &block.lanes[first..first + present * WIDTH];
-        let mut pairs = values.chunks_exact(2 * WIDTH);
-        for (pair, weights) in (&mut pairs).zip(weights.0.chunks_exact(2)) {
-            let (one, two) = pair.split_at(WIDTH);
-            let (one_weight, two_weight) = (V::splat(weights[0]), V::splat(weights[1]));
-            for width in 0..WIDTH {
-                even[width] = V::load(&one[width]).multiply_add(one_weight, even[width]);
-                odd[width] = V::load(&two[width]).multiply_add(two_weight, odd[width]);
-            }
-        }
-        let last = pairs.remainder();
-        if !last.is_empty() {
-            let weight = V::splat(weights.0[present - 1]);
-            for width in 0..WIDTH {
-                even[width] = V::load(&last[width]).multiply_add(weight, even[width]);
-            }
-        }
+fn fill_absent(lane: &mut Lane, length: usize, block: usize, value: f32) {
+    let from = block * BLOCK_TOKENS;
+    if length < from + BLOCK_TOKENS {
+        lane.0.iter_mut().skip(length.saturating_sub(from)).for_each(|slot| *slot = value);
     }
-    std::array::from_fn(|width| even[width].add(odd[width]))
 }
 
-/// Scores of 16 tokens, not yet scaled.
+/// Scores of 16 tokens for each query vector, not yet scaled.
 #[inline(always)]
-fn block_scores<V: Vector>(q: &[f32], keys: &[Lane]) -> V {
-    let mut sums = [V::zero(); 4];
-    let mut quads = keys.chunks_exact(4);
-    let mut q_quads = q.chunks_exact(4);
-    for (keys, q) in (&mut quads).zip(&mut q_quads) {
-        for at in 0..4 {
-            sums[at] = V::load(&keys[at]).multiply_add(V::splat(q[at]), sums[at]);
+fn block_scores<V: Vector, const ROWS: usize>(rows: [&[f32]; ROWS], keys: &[Lane]) -> [V; ROWS] {
+    // Two running sums, because one would wait for each multiplication to finish.
+    let mut even = [V::zero(); ROWS];
+    let mut odd = [V::zero(); ROWS];
+    let rows = rows.map(|row| &row[..keys.len()]);
+    for (pair, keys) in keys.chunks(2).enumerate() {
+        let key = V::load(&keys[0]);
+        for row in 0..ROWS {
+            even[row] = key.multiply_add(V::splat(rows[row][2 * pair]), even[row]);
+        }
+        if let Some(key) = keys.get(1) {
+            let key = V::load(key);
+            for row in 0..ROWS {
+                odd[row] = key.multiply_add(V::splat(rows[row][2 * pair + 1]), odd[row]);
+            }
         }
     }
-    for (keys, &q) in quads.remainder().iter().zip(q_quads.remainder()) {
-        sums[0] = V::load(keys).multiply_add(V::splat(q), sums[0]);
-    }
-    sums[0].add(sums[1]).add(sums[2].add(sums[3]))
+    std::array::from_fn(|row| even[row].add(odd[row]))
 }
 
 #[cfg(test)]
@@ -255,11 +325,10 @@ pub(super) fn attend_plainly(
     shape: BlockShape,
     layer: usize,
     blocks: &[&KvBlock],
-    length: usize,
-    q: &[f32],
+    queries: Queries<'_>,
     out: &mut [f32],
 ) {
-    let query = Query { shape, layer, blocks, length, q };
-    let mut scratch = vec![Lane::ZERO; length.div_ceil(BLOCK_TOKENS)];
-    attend_heads::<Plain<false>>(query, out, &mut scratch);
+    let longest = queries.first_length + queries.count - 1;
+    let mut scratch = vec![Lane::ZERO; longest.div_ceil(BLOCK_TOKENS) * TILE];
+    attend_heads::<Plain<false>>(Context { shape, layer, blocks, queries }, out, &mut scratch);
 }

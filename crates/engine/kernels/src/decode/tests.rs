@@ -3,7 +3,7 @@
 use super::packed_linear::variants;
 use super::paged_attention::attend_plainly;
 use super::{
-    BLOCK_TOKENS, BlockShape, KvBlock, PackError, PackedLinear, RopeTable, Strided, StridedMut,
+    BLOCK_TOKENS, BlockShape, KvBlock, PackError, PackedLinear, Queries, RopeTable, Strided, StridedMut,
     add_rows, attend, rms_norm, swiglu,
 };
 
@@ -143,7 +143,7 @@ fn adding_writes_into_a_column_range_of_a_wider_row() {
 }
 
 #[test]
-fn attention_equals_a_plain_softmax_over_every_length() {
+fn attention_equals_a_plain_softmax_alone_and_in_company() {
     for (heads, kv_heads, head_dim) in [(4, 2, 32), (2, 1, 8), (3, 3, 40), (1, 1, 128), (2, 2, 33)] {
         let shape = BlockShape { layers: 2, kv_heads, head_dim };
         let total = 2 * BLOCK_TOKENS + 5;
@@ -158,34 +158,56 @@ fn attention_equals_a_plain_softmax_over_every_length() {
             );
         }
         let blocks: Vec<&KvBlock> = blocks.iter().collect();
-        let q: Vec<f32> = numbers(12, heads * head_dim).iter().map(|q| q * 6.0).collect();
-        for length in [1, 2, 15, 16, 17, 32, total] {
-            let mut out = vec![f32::NAN; heads * head_dim];
-            attend(shape, 1, &blocks, length, &q, &mut out, &mut Vec::new());
-            let mut expected = Vec::new();
+        let wide = heads * head_dim;
+        // Rows lie apart, as they do between keys and values.
+        let stride = wide + 3;
+        let q: Vec<f32> = numbers(12, total * stride).iter().map(|q| q * 6.0).collect();
+        let queries = |first: usize, count: usize| Queries {
+            rows: Strided { data: &q[first * stride..], stride },
+            count,
+            heads,
+            first_length: first + 1,
+        };
+        let mut together = vec![f32::NAN; total * wide];
+        attend(shape, 1, &blocks, queries(0, total), &mut together, &mut Vec::new());
+        let mut plainly = vec![f32::NAN; total * wide];
+        attend_plainly(shape, 1, &blocks, queries(0, total), &mut plainly);
+        let mut expected = Vec::new();
+        for token in 0..total {
+            let mut alone = vec![f32::NAN; wide];
+            attend(shape, 1, &blocks, queries(token, 1), &mut alone, &mut Vec::new());
+            assert_eq!(alone, together[token * wide..][..wide], "token {token}");
             for head in 0..heads {
+                let q = &q[token * stride + head * head_dim..][..head_dim];
                 let at = |token: usize| (token * kv_heads + head / (heads / kv_heads)) * head_dim;
-                let scores: Vec<f64> = (0..length)
-                    .map(|token| {
-                        (0..head_dim)
-                            .map(|d| f64::from(q[head * head_dim + d]) * f64::from(keys[at(token) + d]))
-                            .sum::<f64>()
-                            / (head_dim as f64).sqrt()
-                    })
-                    .collect();
-                let most = scores.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b));
-                let weights: Vec<f64> = scores.iter().map(|s| (s - most).exp()).collect();
-                let sum: f64 = weights.iter().sum();
-                for d in 0..head_dim {
-                    let mixed = (0..length).map(|t| weights[t] / sum * f64::from(values[at(t) + d]));
-                    expected.push(mixed.sum::<f64>());
-                }
+                expected.extend(attend_simply(q, &keys, &values, at, token + 1));
             }
-            close(&out, &expected, 2e-6);
-            attend_plainly(shape, 1, &blocks, length, &q, &mut out);
-            close(&out, &expected, 2e-6);
         }
+        close(&together, &expected, 2e-6);
+        close(&plainly, &expected, 2e-6);
     }
+}
+
+/// Softmax attention of one query vector over `length` tokens; `at` says where a token's vectors lie.
+fn attend_simply(
+    q: &[f32],
+    keys: &[f32],
+    values: &[f32],
+    at: impl Fn(usize) -> usize,
+    length: usize,
+) -> Vec<f64> {
+    let scores: Vec<f64> = (0..length)
+        .map(|token| {
+            let dot = (0..q.len()).map(|d| f64::from(q[d]) * f64::from(keys[at(token) + d]));
+            dot.sum::<f64>() / (q.len() as f64).sqrt()
+        })
+        .collect();
+    let most = scores.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b));
+    let weights: Vec<f64> = scores.iter().map(|score| (score - most).exp()).collect();
+    let sum: f64 = weights.iter().sum();
+    (0..q.len())
+        .map(|d| (0..length).map(|t| weights[t] / sum * f64::from(values[at(t) + d])).sum())
+        .collect()
 }
 
 #[test]
