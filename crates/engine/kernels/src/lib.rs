@@ -5,6 +5,7 @@
 //! gradients with finite differences. They allocate nothing beyond the scratch they are given, use
 //! one thread (callers run one sequence group per thread), and always sum in the same order.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "tests"))]
+#![allow(clippy::needless_range_loop, reason = "lanes of several arrays are indexed together")]
 
 #[macro_use]
 mod vectorize;

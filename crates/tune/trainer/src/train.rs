@@ -31,6 +31,7 @@ pub struct TrainOutcome {
 
 /// The weights that a run made.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it in a run")]
 pub enum Trained {
     /// An adapter for the model that was given.
     Adapter(Adapter),
@@ -395,7 +396,6 @@ fn low_rank_layout(
     let Method::Lora { rank, alpha, targets, rank_stabilized } = &config.method else {
         return Ok(None);
     };
-    let base_model = model.config().other.get("_name_or_path").and_then(|name| name.as_str());
     let mut targets = targets.clone();
     targets.sort_unstable();
     targets.dedup();
@@ -404,7 +404,7 @@ fn low_rank_layout(
         alpha: *alpha,
         rank_stabilized: *rank_stabilized,
         targets,
-        base_model: base_model.unwrap_or_default().to_owned(),
+        base_model: config.base_model.clone(),
     };
     adapter.validate()?;
     Ok(Some(LowRankLayout::new(&adapter, model.config())))

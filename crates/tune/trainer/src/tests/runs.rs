@@ -39,6 +39,7 @@ fn lora(steps: u64) -> TrainConfig {
         micro_tokens: 12,
         checkpoint_interval: 3,
         learning_rate: 1e-2,
+        base_model: "tiny".into(),
         schedule: Schedule { warmup_steps: 2, ..TrainConfig::default().schedule },
         ..TrainConfig::default()
     }
@@ -222,6 +223,7 @@ fn adapters_learn_and_stop_early() {
     assert!(report.best_step < report.steps);
     // The weights are those of the best validation, not the last.
     let Trained::Adapter(adapter) = &outcome.trained else { panic!("not an adapter") };
+    assert_eq!(adapter.config().base_model, "tiny");
     let losses = data.validation.iter().map(|example| {
         let logits = crate::logits(&model, Some(adapter), &example.tokens).unwrap();
         (5..9)
@@ -261,7 +263,7 @@ fn divergence_keeps_the_adapter_near_the_base() {
 fn nonsense_is_refused_with_its_place() {
     let model = small_model(true);
     let folder = tempfile::tempdir().unwrap();
-    let mut run = |examples: Vec<Example>, config: TrainConfig| {
+    let run = |examples: Vec<Example>, config: TrainConfig| {
         let data = TrainData::examples(examples);
         train(&model, &data, &config, folder.path(), &mut quiet).unwrap_err().to_string()
     };
