@@ -19,6 +19,8 @@ export default tseslint.config(
       ...reactHooks.configs['recommended-latest'].rules,
       'no-console': 'error',
       // A message's role is data of ours, not an ARIA role.
+      // A region that scrolls must be reachable with the keyboard.
+      'jsx-a11y/no-noninteractive-tabindex': ['error', { tags: [], roles: ['tabpanel', 'region'] }],
       'jsx-a11y/aria-role': ['error', { ignoreNonDOM: true }],
       '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: { attributes: false } }],
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],

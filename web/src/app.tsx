@@ -25,8 +25,14 @@ const routes: RouteObject[] = [
           { path: 'datasets/:name/:version', lazy: async () => ({ Component: (await import('./datasets/dataset-page')).DatasetPage }) },
           { path: 'training', lazy: async () => ({ Component: (await import('./training/job-list-page')).JobListPage }) },
           { path: 'training/:id', lazy: async () => ({ Component: (await import('./training/job-page')).JobPage }) },
-          { path: 'evaluations', lazy: async () => ({ Component: (await import('./evaluations/evaluation-list-page')).EvaluationListPage }) },
-          { path: 'evaluations/compare', lazy: async () => ({ Component: (await import('./evaluations/comparison-page')).ComparisonPage }) },
+          {
+            path: 'evaluations',
+            lazy: async () => ({ Component: (await import('./evaluations/evaluation-list-page')).EvaluationListPage }),
+          },
+          {
+            path: 'evaluations/compare',
+            lazy: async () => ({ Component: (await import('./evaluations/comparison-page')).ComparisonPage }),
+          },
           { path: 'evaluations/:id', lazy: async () => ({ Component: (await import('./evaluations/evaluation-page')).EvaluationPage }) },
           { path: 'models', lazy: async () => ({ Component: (await import('./models/model-list-page')).ModelListPage }) },
           { path: 'models/:ref', lazy: async () => ({ Component: (await import('./models/model-page')).ModelPage }) },

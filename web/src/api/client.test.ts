@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { ApiError, get, path, send, setApiKey } from './client'
 
-const answer = (status: number, body: unknown, type = 'application/json') => new Response(typeof body === 'string' ? body : JSON.stringify(body), { status, headers: { 'content-type': type } })
+const answer = (status: number, body: unknown, type = 'application/json') =>
+  new Response(typeof body === 'string' ? body : JSON.stringify(body), { status, headers: { 'content-type': type } })
 
 afterEach(() => {
   setApiKey(null, false)
@@ -14,7 +15,9 @@ describe('addresses', () => {
   })
 
   it('leaves out what is empty but keeps false and zero', () => {
-    expect(path(['traces'], { endpoint: '', model: null, cursor: undefined, has_feedback: false, limit: 0 })).toBe('/api/v1/traces?has_feedback=false&limit=0')
+    expect(path(['traces'], { endpoint: '', model: null, cursor: undefined, has_feedback: false, limit: 0 })).toBe(
+      '/api/v1/traces?has_feedback=false&limit=0',
+    )
   })
 })
 
@@ -30,10 +33,23 @@ describe('requests', () => {
   })
 
   it('keeps title, hint and request id of an error', async () => {
-    vi.stubGlobal('fetch', () => Promise.resolve(answer(409, { error: { code: 'gate_failed', title: 'The gate did not pass', message: 'refused', hint: 'override it', request_id: 'req_1' } })))
+    vi.stubGlobal('fetch', () =>
+      Promise.resolve(
+        answer(409, {
+          error: { code: 'gate_failed', title: 'The gate did not pass', message: 'refused', hint: 'override it', request_id: 'req_1' },
+        }),
+      ),
+    )
     const error: unknown = await send('POST', '/api/v1/rollouts', {}).catch((e: unknown) => e)
     expect(error).toBeInstanceOf(ApiError)
-    expect(error).toMatchObject({ status: 409, code: 'gate_failed', title: 'The gate did not pass', message: 'refused', hint: 'override it', requestId: 'req_1' })
+    expect(error).toMatchObject({
+      status: 409,
+      code: 'gate_failed',
+      title: 'The gate did not pass',
+      message: 'refused',
+      hint: 'override it',
+      requestId: 'req_1',
+    })
   })
 
   it('survives an error that is not JSON, and a server that is gone', async () => {

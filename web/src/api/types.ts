@@ -187,9 +187,7 @@ export interface DatasetRow {
 }
 
 export interface NewDatasetVersion {
-  source:
-    | { kind: 'traces'; filter: TraceFilter; limit: number | null }
-    | { kind: 'blob'; digest: string }
+  source: { kind: 'traces'; filter: TraceFilter; limit: number | null } | { kind: 'blob'; digest: string }
   use_corrections: boolean
   only_judged: boolean
   scrub: string[]
@@ -280,14 +278,10 @@ export interface Interval {
   high: number
 }
 
-export type EvaluationTarget =
-  | { model: string; adapter?: string | null }
-  | { endpoint: string }
-  | { constant: true }
+export type EvaluationTarget = { model: string; adapter?: string | null } | { endpoint: string } | { constant: true }
 
 export type EvaluationSuite =
-  | { dataset: string; split: string; limit?: number | null; seed?: number | null }
-  | { builtin: string; limit?: number | null }
+  { dataset: string; split: string; limit?: number | null; seed?: number | null } | { builtin: string; limit?: number | null }
 
 export interface Evaluation {
   id: string

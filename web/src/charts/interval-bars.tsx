@@ -29,19 +29,31 @@ export function IntervalBars({ rows, from = 0, to = 1, format = percent }: Inter
         const start = crossesZero ? Math.min(0, row.value) : from
         const end = crossesZero ? Math.max(0, row.value) : row.value
         return (
-          <li key={row.key} className="grid grid-cols-[minmax(5rem,10rem)_minmax(0,1fr)] items-center gap-x-3 gap-y-0.5 text-sm max-sm:grid-cols-1">
+          <li
+            key={row.key}
+            className="grid grid-cols-[minmax(5rem,10rem)_minmax(0,1fr)] items-center gap-x-3 gap-y-0.5 text-sm max-sm:grid-cols-1"
+          >
             <span className="truncate" title={row.label}>
               {row.label}
               {row.note && <span className="ml-1.5 text-xs text-ink-3">{row.note}</span>}
             </span>
             <span className="flex items-center gap-3">
               <span className="relative h-5 min-w-0 flex-1 rounded bg-sunken" aria-hidden>
-                <span className="absolute inset-y-0.5 rounded-sm opacity-35" style={{ left: at(start), width: `calc(${at(end)} - ${at(start)})`, background: color }} />
-                <span className="absolute top-1/2 h-0.5 -translate-y-1/2" style={{ left: at(row.low), width: `calc(${at(row.high)} - ${at(row.low)})`, background: color }} />
+                <span
+                  className="absolute inset-y-0.5 rounded-sm opacity-35"
+                  style={{ left: at(start), width: `calc(${at(end)} - ${at(start)})`, background: color }}
+                />
+                <span
+                  className="absolute top-1/2 h-0.5 -translate-y-1/2"
+                  style={{ left: at(row.low), width: `calc(${at(row.high)} - ${at(row.low)})`, background: color }}
+                />
                 {[row.low, row.high].map((edge, i) => (
                   <span key={i} className="absolute inset-y-1.5 w-0.5 -translate-x-1/2" style={{ left: at(edge), background: color }} />
                 ))}
-                <span className="absolute top-1/2 size-2.5 -translate-1/2 rounded-full border-2 border-surface" style={{ left: at(row.value), background: color }} />
+                <span
+                  className="absolute top-1/2 size-2.5 -translate-1/2 rounded-full border-2 border-surface"
+                  style={{ left: at(row.value), background: color }}
+                />
                 {crossesZero && <span className="absolute inset-y-0 w-px bg-ink-3" style={{ left: at(0) }} />}
               </span>
               <span className={`num shrink-0 text-right whitespace-nowrap ${crossesZero ? '' : 'w-[9.6rem]'}`}>

@@ -10,7 +10,12 @@ describe('axes', () => {
   })
 
   it('has at least two logarithmic ticks inside the range', () => {
-    for (const [low, high] of [[0.03, 1.4], [1, 9], [0.5, 0.9], [1e-5, 3]] as const) {
+    for (const [low, high] of [
+      [0.03, 1.4],
+      [1, 9],
+      [0.5, 0.9],
+      [1e-5, 3],
+    ] as const) {
       const ticks = decades(low, high)
       expect(ticks.length, `${low} to ${high}`).toBeGreaterThanOrEqual(1)
       for (const tick of ticks) expect(tick >= low * 0.9 && tick <= high * 1.1).toBe(true)
@@ -25,13 +30,22 @@ describe('axes', () => {
 
 describe('the chart', () => {
   const series = [
-    { name: 'training', color: 'red', points: [{ x: 1, y: 2 }, { x: 2, y: 1 }] },
+    {
+      name: 'training',
+      color: 'red',
+      points: [
+        { x: 1, y: 2 },
+        { x: 2, y: 1 },
+      ],
+    },
     { name: 'validation', color: 'blue', points: [{ x: 2, y: 1.5 }], dots: true },
   ]
 
   it('says its numbers to a screen reader', () => {
     render(<LineChart label="Loss by step" xLabel="step" series={series} />)
-    expect(screen.getByRole('img').getAttribute('aria-label')).toBe('Loss by step: training from 2.000 to 1.000; validation from 1.500 to 1.500')
+    expect(screen.getByRole('img').getAttribute('aria-label')).toBe(
+      'Loss by step: training from 2.000 to 1.000; validation from 1.500 to 1.500',
+    )
   })
 
   it('reads all lines under the pointer', () => {
@@ -44,7 +58,24 @@ describe('the chart', () => {
   it('waits without points, and does not fail on values that are not finite', () => {
     const { rerender } = render(<LineChart label="Loss" xLabel="step" series={[{ name: 'training', color: 'red', points: [] }]} />)
     expect(screen.getByText('Waiting for the first step')).toBeTruthy()
-    rerender(<LineChart label="Loss" xLabel="step" log series={[{ name: 'training', color: 'red', points: [{ x: 1, y: 3 }, { x: 2, y: NaN }, { x: 3, y: 0 }] }]} />)
+    rerender(
+      <LineChart
+        label="Loss"
+        xLabel="step"
+        log
+        series={[
+          {
+            name: 'training',
+            color: 'red',
+            points: [
+              { x: 1, y: 3 },
+              { x: 2, y: NaN },
+              { x: 3, y: 0 },
+            ],
+          },
+        ]}
+      />,
+    )
     expect(screen.getByRole('img').innerHTML).not.toContain('NaN')
   })
 })

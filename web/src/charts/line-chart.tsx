@@ -50,7 +50,10 @@ export function LineChart({ label, xLabel, series, height = 240, log = false, fo
   const y = log ? scaleLog([low * 0.9, high * 1.1], range) : scaleLinear(linearDomain(low, high), range).nice(4)
   const yTicks = log ? decades(low, high) : y.ticks(4)
   const tickText = log ? short : format === short ? y.tickFormat(4) : format
-  const path = line<{ x: number; y: number }>((p) => x(p.x), (p) => y(p.y)).defined((p) => Number.isFinite(p.y) && (!log || p.y > 0))
+  const path = line<{ x: number; y: number }>(
+    (p) => x(p.x),
+    (p) => y(p.y),
+  ).defined((p) => Number.isFinite(p.y) && (!log || p.y > 0))
 
   function track(event: PointerEvent<SVGSVGElement>) {
     const box = event.currentTarget.getBoundingClientRect()
@@ -62,7 +65,15 @@ export function LineChart({ label, xLabel, series, height = 240, log = false, fo
   return (
     <figure className="relative m-0">
       <div ref={frame}>
-        <svg width={width} height={height} role="img" aria-label={describe(label, drawn, format)} onPointerMove={track} onPointerLeave={() => setHover(null)} className="block touch-pan-y">
+        <svg
+          width={width}
+          height={height}
+          role="img"
+          aria-label={describe(label, drawn, format)}
+          onPointerMove={track}
+          onPointerLeave={() => setHover(null)}
+          className="block touch-pan-y"
+        >
           <clipPath id={clip}>
             <rect x={MARGIN.left - 4} y={0} width={Math.max(0, width - MARGIN.left - MARGIN.right + 8)} height={height} />
           </clipPath>
@@ -82,15 +93,31 @@ export function LineChart({ label, xLabel, series, height = 240, log = false, fo
           <g clipPath={`url(#${clip})`}>
             {drawn.map((s) => (
               <g key={s.name}>
-                <path d={path(s.points) ?? ''} fill="none" stroke={s.color} strokeWidth={s.dots ? 2 : 1.6} strokeLinejoin="round" strokeDasharray={s.dashed ? '5 4' : undefined} />
-                {s.dots && s.points.map((p) => <circle key={p.x} cx={x(p.x)} cy={y(p.y)} r={3} fill="var(--surface)" stroke={s.color} strokeWidth={2} />)}
+                <path
+                  d={path(s.points) ?? ''}
+                  fill="none"
+                  stroke={s.color}
+                  strokeWidth={s.dots ? 2 : 1.6}
+                  strokeLinejoin="round"
+                  strokeDasharray={s.dashed ? '5 4' : undefined}
+                />
+                {s.dots &&
+                  s.points.map((p) => (
+                    <circle key={p.x} cx={x(p.x)} cy={y(p.y)} r={3} fill="var(--surface)" stroke={s.color} strokeWidth={2} />
+                  ))}
               </g>
             ))}
           </g>
           {at !== null && (
             <g pointerEvents="none">
               <line x1={x(at)} x2={x(at)} y1={MARGIN.top} y2={height - MARGIN.bottom} stroke="var(--ink-3)" strokeDasharray="3 3" />
-              {readings.map(({ series: s, point }) => point && Number.isFinite(point.y) && <circle key={s.name} cx={x(point.x)} cy={y(point.y)} r={4} fill={s.color} stroke="var(--surface)" strokeWidth={2} />)}
+              {readings.map(
+                ({ series: s, point }) =>
+                  point &&
+                  Number.isFinite(point.y) && (
+                    <circle key={s.name} cx={x(point.x)} cy={y(point.y)} r={4} fill={s.color} stroke="var(--surface)" strokeWidth={2} />
+                  ),
+              )}
             </g>
           )}
         </svg>

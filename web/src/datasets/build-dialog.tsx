@@ -52,9 +52,27 @@ export function BuildDialog({ name: initialName, onClose }: { name: string; onCl
   }
 
   return (
-    <FormDialog title="Build a dataset version" description="A job reads the source, cleans it, and publishes a version that never changes." submit="Build" busy={build.isPending} error={build.error} onSubmit={submit} onClose={onClose} disabled={!name.trim() || (kind === 'blob' && !file)} wide>
+    <FormDialog
+      title="Build a dataset version"
+      description="A job reads the source, cleans it, and publishes a version that never changes."
+      submit="Build"
+      busy={build.isPending}
+      error={build.error}
+      onSubmit={submit}
+      onClose={onClose}
+      disabled={!name.trim() || (kind === 'blob' && !file)}
+      wide
+    >
       <div className="grid gap-4 sm:grid-cols-2">
-        <TextField label="Dataset name" value={name} onChange={(e) => setName(e.target.value)} placeholder="telco" required pattern="[a-z0-9][a-z0-9._\-]*" hint="A name that exists gets its next version." />
+        <TextField
+          label="Dataset name"
+          value={name}
+          onChange={(e) => setName(e.target.value)}
+          placeholder="telco"
+          required
+          pattern="[a-z0-9][a-z0-9._\-]*"
+          hint="A name that exists gets its next version."
+        />
         <SelectField
           label="Source"
           value={kind}
@@ -70,7 +88,15 @@ export function BuildDialog({ name: initialName, onClose }: { name: string; onCl
         />
         {kind === 'traces' ? (
           <>
-            <SelectField label="Endpoint" value={endpoint} onChange={(e) => setEndpoint(e.target.value)} choices={[{ value: '', label: 'All endpoints' }, ...(endpoints.data?.items.map((e) => ({ value: e.name, label: e.name })) ?? [])]} />
+            <SelectField
+              label="Endpoint"
+              value={endpoint}
+              onChange={(e) => setEndpoint(e.target.value)}
+              choices={[
+                { value: '', label: 'All endpoints' },
+                ...(endpoints.data?.items.map((e) => ({ value: e.name, label: e.name })) ?? []),
+              ]}
+            />
             <NumberField label="At most this many traces" value={limit} onValue={setLimit} min={1} step={1} placeholder="all" />
           </>
         ) : (
@@ -78,7 +104,13 @@ export function BuildDialog({ name: initialName, onClose }: { name: string; onCl
             <label htmlFor="dataset-file" className="text-sm font-medium text-ink-2">
               File
             </label>
-            <input id="dataset-file" type="file" accept=".jsonl,.json,application/jsonl" className="control py-1.5" onChange={(e) => setFile(e.target.files?.[0] ?? null)} />
+            <input
+              id="dataset-file"
+              type="file"
+              accept=".jsonl,.json,application/jsonl"
+              className="control py-1.5"
+              onChange={(e) => setFile(e.target.files?.[0] ?? null)}
+            />
             <p className="text-xs text-ink-3">
               One row a line: <code>{'{"messages":[…],"answer":"…","label":null,"split":null}'}</code>
             </p>
@@ -89,8 +121,17 @@ export function BuildDialog({ name: initialName, onClose }: { name: string; onCl
         <legend className="mb-2 text-sm font-semibold">Rows</legend>
         {kind === 'traces' && (
           <>
-            <CheckField label="Take corrections over answers" checked={useCorrections} onChange={(e) => setUseCorrections(e.target.checked)} />
-            <CheckField label="Only judged rows" hint="with a correction or a good score" checked={onlyJudged} onChange={(e) => setOnlyJudged(e.target.checked)} />
+            <CheckField
+              label="Take corrections over answers"
+              checked={useCorrections}
+              onChange={(e) => setUseCorrections(e.target.checked)}
+            />
+            <CheckField
+              label="Only judged rows"
+              hint="with a correction or a good score"
+              checked={onlyJudged}
+              onChange={(e) => setOnlyJudged(e.target.checked)}
+            />
           </>
         )}
         <CheckField label="Drop exact duplicates" checked={exact} onChange={(e) => setExact(e.target.checked)} />
@@ -99,7 +140,12 @@ export function BuildDialog({ name: initialName, onClose }: { name: string; onCl
       <fieldset className="flex flex-wrap gap-x-6 gap-y-2.5">
         <legend className="mb-2 text-sm font-semibold">Replace personal data</legend>
         {SCRUBBERS.map(({ id, label }) => (
-          <CheckField key={id} label={label} checked={scrub.includes(id)} onChange={(e) => setScrub((all) => (e.target.checked ? [...all, id] : all.filter((s) => s !== id)))} />
+          <CheckField
+            key={id}
+            label={label}
+            checked={scrub.includes(id)}
+            onChange={(e) => setScrub((all) => (e.target.checked ? [...all, id] : all.filter((s) => s !== id)))}
+          />
         ))}
       </fieldset>
       <div className="grid gap-4 sm:grid-cols-2">
@@ -113,7 +159,9 @@ export function BuildDialog({ name: initialName, onClose }: { name: string; onCl
             { value: 'keep', label: 'Keep the split that the rows give' },
           ]}
         />
-        {split !== 'keep' && <NumberField label="Seed" value={seed} onValue={setSeed} step={1} hint="The same seed gives the same split." />}
+        {split !== 'keep' && (
+          <NumberField label="Seed" value={seed} onValue={setSeed} step={1} hint="The same seed gives the same split." />
+        )}
       </div>
     </FormDialog>
   )
@@ -124,7 +172,11 @@ function BuildProgress({ jobId, name, onClose }: { jobId: string; name: string; 
   const made = typeof job.data?.result?.dataset === 'string' ? job.data.result.dataset : null
   const version = made?.split('@')[1]
   return (
-    <Dialog title={made ? `${made} is ready` : `Building ${name}`} onClose={onClose} description="The job goes on when this dialog is closed.">
+    <Dialog
+      title={made ? `${made} is ready` : `Building ${name}`}
+      onClose={onClose}
+      description="The job goes on when this dialog is closed."
+    >
       {job.data && (
         <div className="flex flex-col gap-3">
           <div className="flex items-center justify-between gap-3 text-sm">

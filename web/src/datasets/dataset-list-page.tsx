@@ -48,7 +48,13 @@ export function DatasetListPage() {
         <QueryState query={datasets}>
           {({ items }) =>
             items.length > 0 ? (
-              <Table label="Datasets" columns={COLUMNS} rows={items} rowKey={(d) => d.id} onOpen={(d) => void navigate(`/datasets/${encodeURIComponent(d.name)}`)} />
+              <Table
+                label="Datasets"
+                columns={COLUMNS}
+                rows={items}
+                rowKey={(d) => d.id}
+                onOpen={(d) => void navigate(`/datasets/${encodeURIComponent(d.name)}`)}
+              />
             ) : (
               <Empty title="No datasets yet" action={<Button onClick={open}>Build the first version</Button>}>
                 <p>Build one from logged traffic and its corrections, or from a file of your own:</p>

@@ -27,7 +27,9 @@ export function DatasetPage() {
   const { name = '', version } = useParams()
   const dataset = useDataset(name)
   const [building, setBuilding] = useState(false)
-  const shown = dataset.data && (version ? dataset.data.all_versions.find((v) => String(v.version) === version) : (dataset.data.latest ?? dataset.data.all_versions[0]))
+  const shown =
+    dataset.data &&
+    (version ? dataset.data.all_versions.find((v) => String(v.version) === version) : (dataset.data.latest ?? dataset.data.all_versions[0]))
   return (
     <Page
       title={shown?.name ?? name}
@@ -51,8 +53,15 @@ export function DatasetPage() {
           shown ? (
             <Version key={shown.id} dataset={d} v={shown} />
           ) : (
-            <Empty title={version ? `There is no version ${version}` : 'No version yet'} action={<Button onClick={() => setBuilding(true)}>Build a version</Button>}>
-              <p>{version ? `The newest is ${d.latest?.name ?? 'not built yet'}.` : 'A build that fails leaves nothing behind; its job says why.'}</p>
+            <Empty
+              title={version ? `There is no version ${version}` : 'No version yet'}
+              action={<Button onClick={() => setBuilding(true)}>Build a version</Button>}
+            >
+              <p>
+                {version
+                  ? `The newest is ${d.latest?.name ?? 'not built yet'}.`
+                  : 'A build that fails leaves nothing behind; its job says why.'}
+              </p>
             </Empty>
           )
         }
@@ -73,7 +82,18 @@ function Version({ dataset, v }: { dataset: DatasetDetail; v: DatasetVersion }) 
   return (
     <>
       <div className="grid grid-cols-1 gap-5 lg:grid-cols-3">
-        <Card title="Rows" actions={dataset.all_versions.length > 1 && <VersionPicker dataset={dataset} v={v} onChange={(next) => void navigate(`/datasets/${encodeURIComponent(dataset.name)}/${next}`)} />}>
+        <Card
+          title="Rows"
+          actions={
+            dataset.all_versions.length > 1 && (
+              <VersionPicker
+                dataset={dataset}
+                v={v}
+                onChange={(next) => void navigate(`/datasets/${encodeURIComponent(dataset.name)}/${next}`)}
+              />
+            )
+          }
+        >
           <p className="num mb-2 text-2xl font-semibold">{count(total)}</p>
           <SplitSizes rows={v.rows} />
         </Card>
@@ -105,7 +125,11 @@ function Version({ dataset, v }: { dataset: DatasetDetail; v: DatasetVersion }) 
           onChange={setTab}
           tabs={[
             { value: 'rows', label: 'Rows', content: <RowBrowser name={dataset.name} version={v} /> },
-            { value: 'card', label: 'Card', content: v.card ? <Markdown text={v.card} /> : <p className="text-sm text-ink-2">This version has no card.</p> },
+            {
+              value: 'card',
+              label: 'Card',
+              content: v.card ? <Markdown text={v.card} /> : <p className="text-sm text-ink-2">This version has no card.</p>,
+            },
             { value: 'statistics', label: 'Statistics', content: <Lengths v={v} /> },
             {
               value: 'source',
@@ -114,9 +138,26 @@ function Version({ dataset, v }: { dataset: DatasetDetail; v: DatasetVersion }) 
                 <div className="flex flex-col gap-4">
                   <Facts
                     facts={[
-                      ['Digest', <span key="digest" className="font-mono text-xs" title={v.digest}>{shortDigest(v.digest)}</span>],
-                      ['Built by', v.job_id && <Link className="link" to={`/training/${v.job_id}`}>its job</Link>],
-                      ['Version id', <span key="id" className="font-mono text-xs break-all">{v.id}</span>],
+                      [
+                        'Digest',
+                        <span key="digest" className="font-mono text-xs" title={v.digest}>
+                          {shortDigest(v.digest)}
+                        </span>,
+                      ],
+                      [
+                        'Built by',
+                        v.job_id && (
+                          <Link className="link" to={`/training/${v.job_id}`}>
+                            its job
+                          </Link>
+                        ),
+                      ],
+                      [
+                        'Version id',
+                        <span key="id" className="font-mono text-xs break-all">
+                          {v.id}
+                        </span>,
+                      ],
                     ]}
                   />
                   <Json value={v.source} label="Source JSON" />
@@ -134,7 +175,12 @@ function Version({ dataset, v }: { dataset: DatasetDetail; v: DatasetVersion }) 
               key={split}
               look="quiet"
               icon={<Download className="size-4" aria-hidden />}
-              onClick={() => void download(path(['datasets', dataset.name, 'versions', String(v.version), 'download'], { split }), `${dataset.name}-${v.version}-${split}.jsonl`).catch((error: unknown) => toast(error instanceof Error ? error.message : 'The download failed'))}
+              onClick={() =>
+                void download(
+                  path(['datasets', dataset.name, 'versions', String(v.version), 'download'], { split }),
+                  `${dataset.name}-${v.version}-${split}.jsonl`,
+                ).catch((error: unknown) => toast(error instanceof Error ? error.message : 'The download failed'))
+              }
             >
               {split}.jsonl
             </Button>
@@ -147,7 +193,12 @@ function Version({ dataset, v }: { dataset: DatasetDetail; v: DatasetVersion }) 
 function VersionPicker({ dataset, v, onChange }: { dataset: DatasetDetail; v: DatasetVersion; onChange: (version: string) => void }) {
   return (
     <div className="[&_label]:sr-only">
-      <SelectField label="Version" value={String(v.version)} onChange={(e) => onChange(e.target.value)} choices={dataset.all_versions.map((each) => ({ value: String(each.version), label: each.name }))} />
+      <SelectField
+        label="Version"
+        value={String(v.version)}
+        onChange={(e) => onChange(e.target.value)}
+        choices={dataset.all_versions.map((each) => ({ value: String(each.version), label: each.name }))}
+      />
     </div>
   )
 }

@@ -5,17 +5,26 @@ import { CALM } from '../api/query-client'
 import type { Dataset, DatasetDetail, DatasetRow, Job, NewDatasetVersion, Page, SplitName } from '../api/types'
 
 export function useDatasets() {
-  return useQuery({ queryKey: ['datasets'], queryFn: ({ signal }) => get<Page<Dataset>>(path(['datasets'], { limit: 200 }), signal), refetchInterval: CALM })
+  return useQuery({
+    queryKey: ['datasets'],
+    queryFn: ({ signal }) => get<Page<Dataset>>(path(['datasets'], { limit: 200 }), signal),
+    refetchInterval: CALM,
+  })
 }
 
 export function useDataset(name: string) {
-  return useQuery({ queryKey: ['datasets', name], queryFn: ({ signal }) => get<DatasetDetail>(path(['datasets', name]), signal), refetchInterval: CALM })
+  return useQuery({
+    queryKey: ['datasets', name],
+    queryFn: ({ signal }) => get<DatasetDetail>(path(['datasets', name]), signal),
+    refetchInterval: CALM,
+  })
 }
 
 export function useDatasetRows(name: string, version: number, split: SplitName) {
   return useInfiniteQuery({
     queryKey: ['datasets', name, version, 'rows', split],
-    queryFn: ({ pageParam, signal }) => get<Page<DatasetRow>>(path(['datasets', name, 'versions', String(version), 'rows'], { split, limit: 20, cursor: pageParam }), signal),
+    queryFn: ({ pageParam, signal }) =>
+      get<Page<DatasetRow>>(path(['datasets', name, 'versions', String(version), 'rows'], { split, limit: 20, cursor: pageParam }), signal),
     initialPageParam: null as string | null,
     getNextPageParam: (last) => last.next_cursor,
     staleTime: Infinity,

@@ -22,7 +22,13 @@ export function RowBrowser({ name, version }: { name: string; version: DatasetVe
   const items = rows.data?.pages.flatMap((page) => page.items) ?? []
   return (
     <div className="flex flex-col gap-3">
-      <SelectField fieldClass="max-w-56" label="Split" value={split} onChange={(e) => setSplit(e.target.value as SplitName)} choices={SPLITS.map((s) => ({ value: s, label: `${s} (${count(version.rows[s])})` }))} />
+      <SelectField
+        fieldClass="max-w-56"
+        label="Split"
+        value={split}
+        onChange={(e) => setSplit(e.target.value as SplitName)}
+        choices={SPLITS.map((s) => ({ value: s, label: `${s} (${count(version.rows[s])})` }))}
+      />
       {rows.isPending && <SkeletonRows />}
       {rows.isError && <ErrorNote error={rows.error} retry={() => void rows.refetch()} />}
       {rows.isSuccess && items.length === 0 && <p className="py-4 text-sm text-ink-2">This split is empty.</p>}
@@ -43,7 +49,11 @@ export function RowBrowser({ name, version }: { name: string; version: DatasetVe
                 </button>
               ),
             },
-            { header: 'Answer', className: 'max-w-72', cell: (row) => <span className="block truncate font-mono text-xs">{row.answer}</span> },
+            {
+              header: 'Answer',
+              className: 'max-w-72',
+              cell: (row) => <span className="block truncate font-mono text-xs">{row.answer}</span>,
+            },
             { header: 'Label', cell: (row) => (row.label ? <Badge>{row.label}</Badge> : '–') },
             { header: 'From', cell: (row) => <Provenance row={row} />, className: 'whitespace-nowrap' },
           ]}
@@ -55,7 +65,12 @@ export function RowBrowser({ name, version }: { name: string; version: DatasetVe
         </Button>
       )}
       {open && (
-        <Dialog title={`Row ${count(open.index)} of ${open.split}`} description={<span className="font-mono text-xs">{shortDigest(open.hash)}</span>} onClose={() => setOpen(null)} wide>
+        <Dialog
+          title={`Row ${count(open.index)} of ${open.split}`}
+          description={<span className="font-mono text-xs">{shortDigest(open.hash)}</span>}
+          onClose={() => setOpen(null)}
+          wide
+        >
           <div className="flex flex-col gap-3">
             <Messages messages={open.messages} />
             <MessageView role="assistant" text={open.answer} note="the answer to learn" />

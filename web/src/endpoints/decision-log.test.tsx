@@ -14,7 +14,13 @@ const decision = (second: number, action: Decision['action'], stage = 0): Decisi
 
 describe('the decisions of a rollout', () => {
   it('folds a run of holds at one stage, keeping the newest reason', () => {
-    const folded = foldHolds([decision(1, 'start'), decision(2, 'hold'), decision(3, 'hold'), decision(4, 'advance', 1), decision(5, 'hold', 1)])
+    const folded = foldHolds([
+      decision(1, 'start'),
+      decision(2, 'hold'),
+      decision(3, 'hold'),
+      decision(4, 'advance', 1),
+      decision(5, 'hold', 1),
+    ])
     expect(folded.map((f) => [f.decision.reason, f.repeated])).toEqual([
       ['reason 1', 1],
       ['reason 3', 2],

@@ -10,29 +10,29 @@ const TONES: Record<Decision['action'], Tone> = { start: 'accent', advance: 'goo
 export function DecisionLog({ decisions }: { decisions: Decision[] }) {
   return (
     <ScrollBox label="Decision log" className="max-h-96">
-    <ol className="flex flex-col gap-3" aria-label="Decisions">
-      {foldHolds(decisions)
-        .toReversed()
-        .map(({ decision, repeated }, i) => (
-          <li key={`${decision.at}-${i}`} className="grid grid-cols-[4.6rem_minmax(0,1fr)] gap-x-3 text-sm">
-            <time className="num text-xs leading-5 text-ink-3" dateTime={decision.at}>
-              {clock(decision.at)}
-            </time>
-            <div className="min-w-0">
-              <p className="flex flex-wrap items-center gap-x-2">
-                <Badge tone={TONES[decision.action] ?? 'neutral'}>{decision.action.replace('_', ' ')}</Badge>
-                <span className="break-words">{decision.reason}</span>
-                {repeated > 1 && <span className="text-xs text-ink-3">{repeated} times</span>}
-              </p>
-              {decision.observed && (
-                <p className="num mt-0.5 text-xs text-ink-3">
-                  candidate {seen(decision.observed.candidate)} · baseline {seen(decision.observed.baseline)}
+      <ol className="flex flex-col gap-3" aria-label="Decisions">
+        {foldHolds(decisions)
+          .toReversed()
+          .map(({ decision, repeated }, i) => (
+            <li key={`${decision.at}-${i}`} className="grid grid-cols-[4.6rem_minmax(0,1fr)] gap-x-3 text-sm">
+              <time className="num text-xs leading-5 text-ink-3" dateTime={decision.at}>
+                {clock(decision.at)}
+              </time>
+              <div className="min-w-0">
+                <p className="flex flex-wrap items-center gap-x-2">
+                  <Badge tone={TONES[decision.action] ?? 'neutral'}>{decision.action.replace('_', ' ')}</Badge>
+                  <span className="break-words">{decision.reason}</span>
+                  {repeated > 1 && <span className="text-xs text-ink-3">{repeated} times</span>}
                 </p>
-              )}
-            </div>
-          </li>
-        ))}
-    </ol>
+                {decision.observed && (
+                  <p className="num mt-0.5 text-xs text-ink-3">
+                    candidate {seen(decision.observed.candidate)} · baseline {seen(decision.observed.baseline)}
+                  </p>
+                )}
+              </div>
+            </li>
+          ))}
+      </ol>
     </ScrollBox>
   )
 }

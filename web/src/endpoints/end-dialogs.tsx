@@ -14,8 +14,10 @@ export function PromoteDialog({ rollout, onClose }: { rollout: Rollout; onClose:
       title={`Promote ${rollout.candidate_name}?`}
       description={
         <>
-          All traffic of <strong>{rollout.endpoint}</strong> goes to <strong>{rollout.candidate_name}</strong> from the next request on, and the rollout ends.
-          {left.length > 0 && ` The stages that are left (${left.join('%, ')}%) are skipped, with the checks that they would have made.`} A roll back stays possible.
+          All traffic of <strong>{rollout.endpoint}</strong> goes to <strong>{rollout.candidate_name}</strong> from the next request on, and
+          the rollout ends.
+          {left.length > 0 && ` The stages that are left (${left.join('%, ')}%) are skipped, with the checks that they would have made.`} A
+          roll back stays possible.
         </>
       }
       submit="Promote now"
@@ -46,11 +48,14 @@ export function RollBackDialog({ endpoint, onClose }: { endpoint: Endpoint; onCl
       description={
         running ? (
           <>
-            The rollout of <strong>{running.candidate_name}</strong> ends, and all traffic goes back to <strong>{running.baseline_name}</strong> from the next request on. Answers under way are finished.
+            The rollout of <strong>{running.candidate_name}</strong> ends, and all traffic goes back to{' '}
+            <strong>{running.baseline_name}</strong> from the next request on. Answers under way are finished.
           </>
         ) : (
           <>
-            From the next request on, the traffic is split as in generation {previous?.generation ?? '–'} again: <strong>{previous ? splitText(previous.traffic) : '–'}</strong>, instead of {splitText(endpoint.traffic)}. Answers under way are finished.
+            From the next request on, the traffic is split as in generation {previous?.generation ?? '–'} again:{' '}
+            <strong>{previous ? splitText(previous.traffic) : '–'}</strong>, instead of {splitText(endpoint.traffic)}. Answers under way are
+            finished.
           </>
         )
       }

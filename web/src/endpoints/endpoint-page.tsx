@@ -33,7 +33,13 @@ export function EndpointPage() {
     <Page
       title={name}
       back={{ to: '/endpoints', label: 'Endpoints' }}
-      description={e && <>Generation {e.generation}, changed <Ago at={e.updated_at} /></>}
+      description={
+        e && (
+          <>
+            Generation {e.generation}, changed <Ago at={e.updated_at} />
+          </>
+        )
+      }
       actions={
         e && (
           <>

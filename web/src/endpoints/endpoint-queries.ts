@@ -5,15 +5,27 @@ import { LIVE } from '../api/query-client'
 import type { Endpoint, NewRollout, Page, Rollout } from '../api/types'
 
 export function useEndpoints() {
-  return useQuery({ queryKey: ['endpoints'], queryFn: ({ signal }) => get<Page<Endpoint>>(path(['endpoints'], { limit: 200 }), signal), refetchInterval: LIVE })
+  return useQuery({
+    queryKey: ['endpoints'],
+    queryFn: ({ signal }) => get<Page<Endpoint>>(path(['endpoints'], { limit: 200 }), signal),
+    refetchInterval: LIVE,
+  })
 }
 
 export function useEndpoint(name: string) {
-  return useQuery({ queryKey: ['endpoints', name], queryFn: ({ signal }) => get<Endpoint>(path(['endpoints', name]), signal), refetchInterval: LIVE })
+  return useQuery({
+    queryKey: ['endpoints', name],
+    queryFn: ({ signal }) => get<Endpoint>(path(['endpoints', name]), signal),
+    refetchInterval: LIVE,
+  })
 }
 
 export function useRollouts() {
-  return useQuery({ queryKey: ['rollouts'], queryFn: ({ signal }) => get<Page<Rollout>>(path(['rollouts'], { limit: 100 }), signal), refetchInterval: LIVE })
+  return useQuery({
+    queryKey: ['rollouts'],
+    queryFn: ({ signal }) => get<Page<Rollout>>(path(['rollouts'], { limit: 100 }), signal),
+    refetchInterval: LIVE,
+  })
 }
 
 function useRefresh() {
@@ -26,7 +38,10 @@ export function useStartRollout() {
 }
 
 export function useEndRollout(id: string) {
-  return useMutation({ mutationFn: (how: 'promote' | 'rollback') => send<Rollout>('POST', path(['rollouts', id, how])), onSuccess: useRefresh() })
+  return useMutation({
+    mutationFn: (how: 'promote' | 'rollback') => send<Rollout>('POST', path(['rollouts', id, how])),
+    onSuccess: useRefresh(),
+  })
 }
 
 export function useRollBackEndpoint(name: string) {
@@ -35,7 +50,8 @@ export function useRollBackEndpoint(name: string) {
 
 export function useSetTraffic() {
   return useMutation({
-    mutationFn: ({ name, traffic }: { name: string; traffic: { release_id: string; weight: number }[] }) => send<Endpoint>('PUT', path(['endpoints', name]), { traffic }),
+    mutationFn: ({ name, traffic }: { name: string; traffic: { release_id: string; weight: number }[] }) =>
+      send<Endpoint>('PUT', path(['endpoints', name]), { traffic }),
     onSuccess: useRefresh(),
   })
 }

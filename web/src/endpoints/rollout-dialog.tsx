@@ -10,7 +10,15 @@ import { useToast } from '../ui/toast'
 import { useEndpoints, useStartRollout } from './endpoint-queries'
 import { readStages } from './stages-text'
 
-export function RolloutDialog({ endpoint: initialEndpoint, candidate: initialCandidate, onClose }: { endpoint: string | null; candidate: string; onClose: () => void }) {
+export function RolloutDialog({
+  endpoint: initialEndpoint,
+  candidate: initialCandidate,
+  onClose,
+}: {
+  endpoint: string | null
+  candidate: string
+  onClose: () => void
+}) {
   const start = useStartRollout()
   const toast = useToast()
   const navigate = useNavigate()
@@ -70,10 +78,35 @@ export function RolloutDialog({ endpoint: initialEndpoint, candidate: initialCan
       wide
     >
       <div className="grid gap-4 sm:grid-cols-2">
-        <SelectField label="Endpoint" value={chosenEndpoint} disabled={initialEndpoint !== null} onChange={(e) => setEndpoint(e.target.value)} choices={(initialEndpoint ? [initialEndpoint] : free.map((e) => e.name)).map((name) => ({ value: name, label: name }))} />
-        <SelectField label="Candidate release" value={chosen?.id ?? ''} onChange={(e) => setCandidate(e.target.value)} choices={candidates.map((r) => ({ value: r.id, label: r.name }))} hint={chosen && gateHint(gate)} />
-        <TextField label="Stages, % of the traffic" value={stages} onChange={(e) => setStages(e.target.value)} hint={parsed.problem ?? 'Rising shares; the last is usually 100.'} aria-invalid={parsed.problem ? true : undefined} />
-        <NumberField label="Requests for each stage" value={requests} onValue={setRequests} min={1} step={1} hint="Fewer than this decide nothing." />
+        <SelectField
+          label="Endpoint"
+          value={chosenEndpoint}
+          disabled={initialEndpoint !== null}
+          onChange={(e) => setEndpoint(e.target.value)}
+          choices={(initialEndpoint ? [initialEndpoint] : free.map((e) => e.name)).map((name) => ({ value: name, label: name }))}
+        />
+        <SelectField
+          label="Candidate release"
+          value={chosen?.id ?? ''}
+          onChange={(e) => setCandidate(e.target.value)}
+          choices={candidates.map((r) => ({ value: r.id, label: r.name }))}
+          hint={chosen && gateHint(gate)}
+        />
+        <TextField
+          label="Stages, % of the traffic"
+          value={stages}
+          onChange={(e) => setStages(e.target.value)}
+          hint={parsed.problem ?? 'Rising shares; the last is usually 100.'}
+          aria-invalid={parsed.problem ? true : undefined}
+        />
+        <NumberField
+          label="Requests for each stage"
+          value={requests}
+          onValue={setRequests}
+          min={1}
+          step={1}
+          hint="Fewer than this decide nothing."
+        />
       </div>
       <fieldset className="grid gap-4 sm:grid-cols-3">
         <legend className="mb-2 text-sm font-semibold">Roll back by itself when</legend>
@@ -81,7 +114,14 @@ export function RolloutDialog({ endpoint: initialEndpoint, candidate: initialCan
         <NumberField label="Mean score falls by" value={drop} onValue={setDrop} min={0} max={1} />
         <NumberField label="Scores needed" value={scores} onValue={setScores} min={0} step={1} />
       </fieldset>
-      {refused && <TextField label="Reason to override the gate" value={override} onChange={(e) => setOverride(e.target.value)} hint="It is kept in the audit trail with your name." />}
+      {refused && (
+        <TextField
+          label="Reason to override the gate"
+          value={override}
+          onChange={(e) => setOverride(e.target.value)}
+          hint="It is kept in the audit trail with your name."
+        />
+      )}
     </FormDialog>
   )
 }

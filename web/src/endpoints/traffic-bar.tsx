@@ -10,7 +10,11 @@ export function TrafficBar({ traffic, tall = false }: { traffic: TrafficShare[];
     <div className="flex min-w-0 flex-col gap-1.5">
       <div className={`flex gap-0.5 overflow-hidden rounded-full bg-sunken ${tall ? 'h-4' : 'h-2.5'}`} aria-hidden>
         {traffic.map((share, i) => (
-          <span key={share.release_id} className={`${COLORS[i % COLORS.length]} transition-[width] duration-500`} style={{ width: `${share.weight}%` }} />
+          <span
+            key={share.release_id}
+            className={`${COLORS[i % COLORS.length]} transition-[width] duration-500`}
+            style={{ width: `${share.weight}%` }}
+          />
         ))}
       </div>
       <ul className="flex flex-wrap gap-x-4 gap-y-0.5 text-sm" aria-label="Traffic split">

@@ -30,11 +30,17 @@ export function ComparisonPage() {
       title="Comparison"
       back={{ to: '/evaluations', label: 'Evaluations' }}
       heading={comparison.data && `${comparison.data.candidate.name} against ${comparison.data.baseline.name}`}
-      description={comparison.data && `${count(comparison.data.n_paired)} items of ${suiteName(comparison.data.candidate.suite)}, each answered by both`}
+      description={
+        comparison.data &&
+        `${count(comparison.data.n_paired)} items of ${suiteName(comparison.data.candidate.suite)}, each answered by both`
+      }
       actions={
         valid && (
           <>
-            <Button icon={<ArrowLeftRight className="size-4" aria-hidden />} onClick={() => setSearch({ baseline: candidate, candidate: baseline }, { replace: true })}>
+            <Button
+              icon={<ArrowLeftRight className="size-4" aria-hidden />}
+              onClick={() => setSearch({ baseline: candidate, candidate: baseline }, { replace: true })}
+            >
               Swap
             </Button>
             <Button look="primary" disabled={!comparison.data} onClick={() => setDeciding(true)}>
@@ -47,7 +53,14 @@ export function ComparisonPage() {
       {valid ? (
         <QueryState query={comparison}>{(c) => <Content c={c} />}</QueryState>
       ) : (
-        <Empty title="Choose two evaluations" action={<Link className="link" to="/evaluations">Open the list</Link>}>
+        <Empty
+          title="Choose two evaluations"
+          action={
+            <Link className="link" to="/evaluations">
+              Open the list
+            </Link>
+          }
+        >
           <p>Tick two runs of the same suite in the list of evaluations.</p>
         </Empty>
       )}
@@ -96,7 +109,19 @@ function Content({ c }: { c: Comparison }) {
               rows={c.candidate.by_group.flatMap((g) => {
                 const before = c.baseline.by_group.find((b) => b.group === g.group)
                 return [
-                  ...(before ? [{ key: `${g.group}-b`, label: g.group, note: 'baseline', tone: 'bronze' as const, value: before.value, low: before.low, high: before.high }] : []),
+                  ...(before
+                    ? [
+                        {
+                          key: `${g.group}-b`,
+                          label: g.group,
+                          note: 'baseline',
+                          tone: 'bronze' as const,
+                          value: before.value,
+                          low: before.low,
+                          high: before.high,
+                        },
+                      ]
+                    : []),
                   { key: `${g.group}-c`, label: g.group, note: 'candidate', value: g.value, low: g.low, high: g.high },
                 ]
               })}
@@ -114,7 +139,9 @@ function Flips({ flips }: { flips: Flip[] }) {
   const shown = flips.filter((f) => which === 'all' || f.candidate_correct === (which === 'won'))
   return (
     <Card title="Flips" flush>
-      <p className="px-4 text-sm text-ink-2">Items that one answered right and the other wrong{flips.length >= 50 ? '; the first 50 are shown' : ''}.</p>
+      <p className="px-4 text-sm text-ink-2">
+        Items that one answered right and the other wrong{flips.length >= 50 ? '; the first 50 are shown' : ''}.
+      </p>
       <SelectField
         fieldClass="mx-4 my-2 max-w-56"
         label="Show"
@@ -135,10 +162,27 @@ function Flips({ flips }: { flips: Flip[] }) {
           rowKey={(f) => String(f.index)}
           columns={[
             { header: '#', align: 'right', cell: (f) => count(f.index) },
-            { header: 'Input', className: 'min-w-64 max-w-80', cell: (f) => <details><summary className="truncate">{f.input.split('\n').at(-1)}</summary><p className="mt-1 text-xs whitespace-pre-wrap text-ink-2">{f.input}</p></details> },
+            {
+              header: 'Input',
+              className: 'min-w-64 max-w-80',
+              cell: (f) => (
+                <details>
+                  <summary className="truncate">{f.input.split('\n').at(-1)}</summary>
+                  <p className="mt-1 text-xs whitespace-pre-wrap text-ink-2">{f.input}</p>
+                </details>
+              ),
+            },
             { header: 'Expected', className: 'max-w-60', cell: (f) => <span className="font-mono text-xs break-words">{f.expected}</span> },
-            { header: 'Baseline said', className: 'max-w-60', cell: (f) => <Answer text={f.baseline_output} right={!f.candidate_correct} /> },
-            { header: 'Candidate said', className: 'max-w-60', cell: (f) => <Answer text={f.candidate_output} right={f.candidate_correct} /> },
+            {
+              header: 'Baseline said',
+              className: 'max-w-60',
+              cell: (f) => <Answer text={f.baseline_output} right={!f.candidate_correct} />,
+            },
+            {
+              header: 'Candidate said',
+              className: 'max-w-60',
+              cell: (f) => <Answer text={f.candidate_output} right={f.candidate_correct} />,
+            },
           ]}
         />
       )}

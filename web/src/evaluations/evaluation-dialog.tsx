@@ -27,7 +27,9 @@ export function EvaluationDialog({ adapter, onClose }: { adapter: string; onClos
     { value: 'constant', label: 'constant answer (control)' },
   ]
   const suites = [
-    ...(datasets.data?.items.flatMap((d) => (d.latest && d.latest.rows.test > 0 ? [{ value: `dataset:${d.latest.name}`, label: `${d.latest.name}, test split` }] : [])) ?? []),
+    ...(datasets.data?.items.flatMap((d) =>
+      d.latest && d.latest.rows.test > 0 ? [{ value: `dataset:${d.latest.name}`, label: `${d.latest.name}, test split` }] : [],
+    ) ?? []),
     { value: 'builtin:regression', label: 'regression set (built in)' },
   ]
   const chosenTarget = target || targets[0]?.value || ''
@@ -56,7 +58,16 @@ export function EvaluationDialog({ adapter, onClose }: { adapter: string; onClos
   }
 
   return (
-    <FormDialog title="New evaluation" description="Every item is asked once with greedy decoding, and its answer is kept." submit="Start" busy={start.isPending} error={start.error} onSubmit={submit} onClose={onClose} disabled={!chosenTarget || !chosenSuite}>
+    <FormDialog
+      title="New evaluation"
+      description="Every item is asked once with greedy decoding, and its answer is kept."
+      submit="Start"
+      busy={start.isPending}
+      error={start.error}
+      onSubmit={submit}
+      onClose={onClose}
+      disabled={!chosenTarget || !chosenSuite}
+    >
       <SelectField label="What to evaluate" value={chosenTarget} onChange={(e) => setTarget(e.target.value)} choices={targets} />
       <SelectField label="On which suite" value={chosenSuite} onChange={(e) => setSuite(e.target.value)} choices={suites} />
       <TextField label="Name" value={name} onChange={(e) => setName(e.target.value)} placeholder={suggested} />

@@ -68,7 +68,9 @@ export function EvaluationListPage() {
           }
         </QueryState>
       </Card>
-      {search.get('new') !== null && <EvaluationDialog adapter={search.get('adapter') ?? ''} onClose={() => setSearch({}, { replace: true })} />}
+      {search.get('new') !== null && (
+        <EvaluationDialog adapter={search.get('adapter') ?? ''} onClose={() => setSearch({}, { replace: true })} />
+      )}
     </Page>
   )
 }
@@ -77,7 +79,15 @@ function columns(chosen: string[], choose: (id: string, on: boolean) => void): C
   return [
     {
       header: <span className="sr-only">Compare</span>,
-      cell: (e) => <input type="checkbox" className="size-4" aria-label={`Compare ${e.name}`} checked={chosen.includes(e.id)} onChange={(event) => choose(e.id, event.target.checked)} />,
+      cell: (e) => (
+        <input
+          type="checkbox"
+          className="size-4"
+          aria-label={`Compare ${e.name}`}
+          checked={chosen.includes(e.id)}
+          onChange={(event) => choose(e.id, event.target.checked)}
+        />
+      ),
     },
     {
       header: 'Evaluation',
@@ -94,7 +104,12 @@ function columns(chosen: string[], choose: (id: string, on: boolean) => void): C
     { header: 'Suite', cell: (e) => <Badge>{suiteName(e.suite)}</Badge> },
     { header: 'Exact match', cell: (e) => <Score e={e} />, className: 'min-w-56' },
     { header: 'Macro F1', align: 'right', cell: (e) => (e.macro_f1 ? percent(e.macro_f1.value) : '–') },
-    { header: 'Items', align: 'right', cell: (e) => (e.unscored > 0 ? `${count(e.n)} (${count(e.unscored)} unscored)` : count(e.n)), className: 'whitespace-nowrap' },
+    {
+      header: 'Items',
+      align: 'right',
+      cell: (e) => (e.unscored > 0 ? `${count(e.n)} (${count(e.unscored)} unscored)` : count(e.n)),
+      className: 'whitespace-nowrap',
+    },
     { header: 'When', cell: (e) => <Ago at={e.created_at} />, className: 'text-ink-2' },
   ]
 }
@@ -106,7 +121,10 @@ function Score({ e }: { e: Evaluation }) {
       <strong className="w-14 text-right">{percent(value)}</strong>
       <span className="relative h-2 w-20 rounded-full bg-sunken" aria-hidden>
         <span className="absolute inset-y-0 left-0 rounded-full bg-accent opacity-40" style={{ width: `${value * 100}%` }} />
-        <span className="absolute inset-y-0 rounded-full bg-accent" style={{ left: `${low * 100}%`, width: `${Math.max(1, (high - low) * 100)}%` }} />
+        <span
+          className="absolute inset-y-0 rounded-full bg-accent"
+          style={{ left: `${low * 100}%`, width: `${Math.max(1, (high - low) * 100)}%` }}
+        />
       </span>
       <span className="text-xs whitespace-nowrap text-ink-3">
         {percent(low)}–{percent(high)}

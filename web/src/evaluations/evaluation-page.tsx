@@ -19,7 +19,15 @@ export function EvaluationPage() {
   const { id = '' } = useParams()
   const evaluation = useEvaluation(id)
   return (
-    <Page title={evaluation.data?.name ?? 'Evaluation'} back={{ to: '/evaluations', label: 'Evaluations' }} description={evaluation.data && `${targetName(evaluation.data.target)} on ${suiteName(evaluation.data.suite)}, ${exact(evaluation.data.created_at)}`} actions={evaluation.data && <CompareWith e={evaluation.data} />}>
+    <Page
+      title={evaluation.data?.name ?? 'Evaluation'}
+      back={{ to: '/evaluations', label: 'Evaluations' }}
+      description={
+        evaluation.data &&
+        `${targetName(evaluation.data.target)} on ${suiteName(evaluation.data.suite)}, ${exact(evaluation.data.created_at)}`
+      }
+      actions={evaluation.data && <CompareWith e={evaluation.data} />}
+    >
       <QueryState query={evaluation}>{(e) => <Content e={e} />}</QueryState>
     </Page>
   )
@@ -42,7 +50,10 @@ function CompareWith({ e }: { e: Evaluation }) {
 }
 
 function Content({ e }: { e: Evaluation }) {
-  const overall = [{ key: 'exact', label: 'Exact match', ...e.exact_match }, ...(e.macro_f1 ? [{ key: 'f1', label: 'Macro F1', ...e.macro_f1 }] : [])]
+  const overall = [
+    { key: 'exact', label: 'Exact match', ...e.exact_match },
+    ...(e.macro_f1 ? [{ key: 'f1', label: 'Macro F1', ...e.macro_f1 }] : []),
+  ]
   return (
     <>
       <div className="grid grid-cols-1 gap-5 lg:grid-cols-2">
@@ -54,15 +65,33 @@ function Content({ e }: { e: Evaluation }) {
             columns="grid-cols-2 sm:grid-cols-3"
             facts={[
               ['Items', count(e.n)],
-              ['Unscored', e.unscored > 0 ? <span key="u" className="text-bad">{count(e.unscored)}, counted as wrong</span> : '0'],
+              [
+                'Unscored',
+                e.unscored > 0 ? (
+                  <span key="u" className="text-bad">
+                    {count(e.unscored)}, counted as wrong
+                  </span>
+                ) : (
+                  '0'
+                ),
+              ],
               ['Mean latency', milliseconds(e.mean_latency_ms)],
-              ['Job', e.job_id && <Link className="link" to={`/training/${e.job_id}`}>open</Link>],
+              [
+                'Job',
+                e.job_id && (
+                  <Link className="link" to={`/training/${e.job_id}`}>
+                    open
+                  </Link>
+                ),
+              ],
             ]}
           />
         </Card>
         {e.by_group.length > 0 && (
           <Card title="By group">
-            <IntervalBars rows={e.by_group.map((g) => ({ key: g.group, label: g.group, note: count(g.n), value: g.value, low: g.low, high: g.high }))} />
+            <IntervalBars
+              rows={e.by_group.map((g) => ({ key: g.group, label: g.group, note: count(g.n), value: g.value, low: g.low, high: g.high }))}
+            />
           </Card>
         )}
         {e.per_class.length > 0 && (
@@ -110,10 +139,25 @@ function Samples({ e }: { e: Evaluation }) {
 
 const SAMPLE_COLUMNS = [
   { header: '#', align: 'right' as const, cell: (s: Sample) => count(s.index) },
-  { header: 'Input', className: 'min-w-64 max-w-96', cell: (s: Sample) => <details><summary className="truncate">{s.input.split('\n').at(-1)}</summary><p className="mt-1 text-xs whitespace-pre-wrap text-ink-2">{s.input}</p></details> },
+  {
+    header: 'Input',
+    className: 'min-w-64 max-w-96',
+    cell: (s: Sample) => (
+      <details>
+        <summary className="truncate">{s.input.split('\n').at(-1)}</summary>
+        <p className="mt-1 text-xs whitespace-pre-wrap text-ink-2">{s.input}</p>
+      </details>
+    ),
+  },
   { header: 'Expected', className: 'max-w-64', cell: (s: Sample) => <span className="font-mono text-xs break-words">{s.expected}</span> },
-  { header: 'Output', className: 'max-w-64', cell: (s: Sample) => <span className="font-mono text-xs break-words">{s.output ?? s.error ?? '–'}</span> },
-  { header: 'Result', cell: (s: Sample) => (s.correct ? <Badge tone="good">right</Badge> : <Badge tone="bad">{s.error ? 'unscored' : 'wrong'}</Badge>) },
+  {
+    header: 'Output',
+    className: 'max-w-64',
+    cell: (s: Sample) => <span className="font-mono text-xs break-words">{s.output ?? s.error ?? '–'}</span>,
+  },
+  {
+    header: 'Result',
+    cell: (s: Sample) => (s.correct ? <Badge tone="good">right</Badge> : <Badge tone="bad">{s.error ? 'unscored' : 'wrong'}</Badge>),
+  },
   { header: 'Group', cell: (s: Sample) => s.group ?? '–' },
 ]
-

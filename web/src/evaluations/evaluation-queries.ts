@@ -5,7 +5,11 @@ import { CALM } from '../api/query-client'
 import type { Comparison, Evaluation, Gate, Job, NewEvaluation, NewGate, Page, Sample } from '../api/types'
 
 export function useEvaluations() {
-  return useQuery({ queryKey: ['evaluations'], queryFn: ({ signal }) => get<Page<Evaluation>>(path(['evaluations'], { limit: 200 }), signal), refetchInterval: CALM })
+  return useQuery({
+    queryKey: ['evaluations'],
+    queryFn: ({ signal }) => get<Page<Evaluation>>(path(['evaluations'], { limit: 200 }), signal),
+    refetchInterval: CALM,
+  })
 }
 
 export function useEvaluation(id: string) {
@@ -15,7 +19,8 @@ export function useEvaluation(id: string) {
 export function useSamples(id: string, correct: boolean | null) {
   return useInfiniteQuery({
     queryKey: ['evaluations', id, 'samples', correct],
-    queryFn: ({ pageParam, signal }) => get<Page<Sample>>(path(['evaluations', id, 'samples'], { correct, limit: 20, cursor: pageParam }), signal),
+    queryFn: ({ pageParam, signal }) =>
+      get<Page<Sample>>(path(['evaluations', id, 'samples'], { correct, limit: 20, cursor: pageParam }), signal),
     initialPageParam: null as string | null,
     getNextPageParam: (last) => last.next_cursor,
     staleTime: Infinity,

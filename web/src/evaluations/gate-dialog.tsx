@@ -43,7 +43,10 @@ export function GateDialog({ baseline, candidate, onClose }: GateDialogProps) {
       onSubmit={() =>
         decide.mutate({
           task: { baseline, candidate, alpha: alpha ?? 0.05, min_gain: minGain ?? 0 },
-          regression: regressionBase && regressionCandidate ? { baseline: regressionBase, candidate: regressionCandidate, margin: margin ?? 0.03 } : null,
+          regression:
+            regressionBase && regressionCandidate
+              ? { baseline: regressionBase, candidate: regressionCandidate, margin: margin ?? 0.03 }
+              : null,
         })
       }
     >
@@ -53,8 +56,18 @@ export function GateDialog({ baseline, candidate, onClose }: GateDialogProps) {
       </div>
       <fieldset className="grid gap-4 sm:grid-cols-2">
         <legend className="mb-2 text-sm font-semibold">Not worse on the regression set</legend>
-        <SelectField label="Baseline run" value={regressionBase} onChange={(e) => setRegressionBase(e.target.value)} choices={[none, ...regressions]} />
-        <SelectField label="Candidate run" value={regressionCandidate} onChange={(e) => setRegressionCandidate(e.target.value)} choices={[none, ...regressions]} />
+        <SelectField
+          label="Baseline run"
+          value={regressionBase}
+          onChange={(e) => setRegressionBase(e.target.value)}
+          choices={[none, ...regressions]}
+        />
+        <SelectField
+          label="Candidate run"
+          value={regressionCandidate}
+          onChange={(e) => setRegressionCandidate(e.target.value)}
+          choices={[none, ...regressions]}
+        />
         <NumberField label="Margin" value={margin} onValue={setMargin} min={0} max={1} hint="How far it may fall, as a share." />
       </fieldset>
     </FormDialog>
@@ -63,7 +76,11 @@ export function GateDialog({ baseline, candidate, onClose }: GateDialogProps) {
 
 function GateResult({ gate, adapter, onClose }: { gate: Gate; adapter: string | null; onClose: () => void }) {
   return (
-    <Dialog title={gate.passed ? 'The gate passed' : 'The gate did not pass'} description={<span className="font-mono text-xs">{shortId(gate.id)}</span>} onClose={onClose}>
+    <Dialog
+      title={gate.passed ? 'The gate passed' : 'The gate did not pass'}
+      description={<span className="font-mono text-xs">{shortId(gate.id)}</span>}
+      onClose={onClose}
+    >
       <GateRules gate={gate} />
       <div className="flex justify-end gap-2">
         <Button onClick={onClose}>Close</Button>
@@ -82,7 +99,11 @@ export function GateRules({ gate }: { gate: Gate }) {
     <ul className="flex flex-col gap-2.5">
       {gate.rules.map((rule) => (
         <li key={rule.name} className="flex gap-2.5 text-sm">
-          {rule.passed ? <Check className="mt-0.5 size-4 shrink-0 text-good" aria-label="passed" /> : <X className="mt-0.5 size-4 shrink-0 text-bad" aria-label="failed" />}
+          {rule.passed ? (
+            <Check className="mt-0.5 size-4 shrink-0 text-good" aria-label="passed" />
+          ) : (
+            <X className="mt-0.5 size-4 shrink-0 text-bad" aria-label="failed" />
+          )}
           <span className="min-w-0">
             <span className="font-medium">{rule.name}</span> {!rule.passed && <Badge tone="bad">failed</Badge>}
             <span className="block break-words text-ink-2">{rule.detail}</span>

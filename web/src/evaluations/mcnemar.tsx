@@ -38,7 +38,8 @@ export function McNemar({ c }: { c: Comparison }) {
         </tbody>
       </table>
       <p className="text-ink-2">
-        The candidate won {count(won)} items and lost {count(lost)}. If both were equally good, a split this uneven or more would come about with <strong className="num text-ink">{significance(p)}</strong>.
+        The candidate won {count(won)} items and lost {count(lost)}. If both were equally good, a split this uneven or more would come about
+        with <strong className="num text-ink">{significance(p)}</strong>.
       </p>
     </div>
   )

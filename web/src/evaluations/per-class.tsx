@@ -24,7 +24,9 @@ export function PerClass({ candidate, baseline }: { candidate: Evaluation; basel
                   align: 'right' as const,
                   cell: (c: Evaluation['per_class'][number]) => {
                     const change = c.f1 - (before.get(c.label)?.f1 ?? 0)
-                    return <span className={change > 0.0005 ? 'text-good' : change < -0.0005 ? 'text-bad' : 'text-ink-3'}>{points(change)}</span>
+                    return (
+                      <span className={change > 0.0005 ? 'text-good' : change < -0.0005 ? 'text-bad' : 'text-ink-3'}>{points(change)}</span>
+                    )
                   },
                 },
               ]

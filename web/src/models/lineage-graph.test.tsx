@@ -2,7 +2,17 @@ import { describe, expect, it } from 'vitest'
 import type { Lineage } from '../api/types'
 import { lineageColumns } from './lineage-graph'
 
-const base = { release: { id: 'rel_1', name: 'r', bundle: {} }, model: null, adapter: null, dataset_version: null, training_job: null, hyperparameters: null, evaluations: [], gate: null, rows: null } as unknown as Lineage
+const base = {
+  release: { id: 'rel_1', name: 'r', bundle: {} },
+  model: null,
+  adapter: null,
+  dataset_version: null,
+  training_job: null,
+  hyperparameters: null,
+  evaluations: [],
+  gate: null,
+  rows: null,
+} as unknown as Lineage
 const tuned = {
   ...base,
   model: { ref: 'tiny@1', license: 'Apache-2.0' },
@@ -13,11 +23,19 @@ const tuned = {
   rows: { total: 800, corrections: 400, sample: [{ hash: 'sha256:1', inference_id: 'inf_1' }] },
 } as unknown as Lineage
 
-const kinds = (l: Lineage, serving: { endpoint: string; weight: number }[] = []) => lineageColumns(l, serving).map((column) => column.map((node) => node.kind))
+const kinds = (l: Lineage, serving: { endpoint: string; weight: number }[] = []) =>
+  lineageColumns(l, serving).map((column) => column.map((node) => node.kind))
 
 describe('the way of a release', () => {
   it('leads from traces to the endpoints that serve it', () => {
-    expect(kinds(tuned, [{ endpoint: 'desk', weight: 50 }])).toEqual([['Traces'], ['Dataset', 'Base model'], ['Training'], ['Adapter', 'Checks'], ['Release'], ['Endpoint']])
+    expect(kinds(tuned, [{ endpoint: 'desk', weight: 50 }])).toEqual([
+      ['Traces'],
+      ['Dataset', 'Base model'],
+      ['Training'],
+      ['Adapter', 'Checks'],
+      ['Release'],
+      ['Endpoint'],
+    ])
   })
 
   it('is short for a base model, and has no traces for uploaded rows', () => {
@@ -27,7 +45,9 @@ describe('the way of a release', () => {
   })
 
   it('does not hide a gate that failed', () => {
-    const checks = lineageColumns(tuned, []).flat().find((node) => node.key === 'checks')
+    const checks = lineageColumns(tuned, [])
+      .flat()
+      .find((node) => node.key === 'checks')
     expect(checks?.title).toBe('gate not passed')
   })
 })

@@ -3,7 +3,18 @@
  * version, training, adapter, release, endpoints. What a step needs stands in the column before
  * it. It runs from left to right, or from top to bottom on a narrow screen.
  */
-import { ArrowRight, Boxes, Database, FlaskConical, GitBranch, type LucideIcon, MessagesSquare, Package, Puzzle, ShieldCheck } from 'lucide-react'
+import {
+  ArrowRight,
+  Boxes,
+  Database,
+  FlaskConical,
+  GitBranch,
+  type LucideIcon,
+  MessagesSquare,
+  Package,
+  Puzzle,
+  ShieldCheck,
+} from 'lucide-react'
 import { Link } from 'react-router'
 import type { Lineage } from '../api/types'
 import { count, percent, plural, seconds } from '../format/number'
@@ -69,14 +80,39 @@ export function lineageColumns(l: Lineage, serving: Serving): LineageNode[][] {
 
 function traffic(l: Lineage): LineageNode[] {
   if (!l.rows?.sample.some((row) => row.inference_id)) return []
-  return [{ key: 'traces', kind: 'Traces', icon: MessagesSquare, title: plural(l.rows.total, 'row'), detail: `${count(l.rows.corrections)} corrected`, to: '/traces?has_feedback=true' }]
+  return [
+    {
+      key: 'traces',
+      kind: 'Traces',
+      icon: MessagesSquare,
+      title: plural(l.rows.total, 'row'),
+      detail: `${count(l.rows.corrections)} corrected`,
+      to: '/traces?has_feedback=true',
+    },
+  ]
 }
 
 function inputs(l: Lineage): LineageNode[] {
   const nodes: LineageNode[] = []
   const version = l.dataset_version
-  if (version) nodes.push({ key: 'dataset', kind: 'Dataset', icon: Database, title: version.name, detail: `${count(version.rows.train)} training rows`, to: `/datasets/${encodeURIComponent(version.dataset)}/${version.version}` })
-  if (l.model) nodes.push({ key: 'model', kind: 'Base model', icon: Boxes, title: l.model.ref, detail: l.model.license ?? '', to: `/models/${encodeURIComponent(l.model.ref)}` })
+  if (version)
+    nodes.push({
+      key: 'dataset',
+      kind: 'Dataset',
+      icon: Database,
+      title: version.name,
+      detail: `${count(version.rows.train)} training rows`,
+      to: `/datasets/${encodeURIComponent(version.dataset)}/${version.version}`,
+    })
+  if (l.model)
+    nodes.push({
+      key: 'model',
+      kind: 'Base model',
+      icon: Boxes,
+      title: l.model.ref,
+      detail: l.model.license ?? '',
+      to: `/models/${encodeURIComponent(l.model.ref)}`,
+    })
   const upstream = l.release.bundle.upstream
   if (upstream) nodes.push({ key: 'upstream', kind: 'Upstream', icon: Boxes, title: upstream.model, detail: upstream.provider, to: null })
   return nodes
@@ -86,12 +122,29 @@ function training(l: Lineage): LineageNode[] {
   const job = l.training_job
   if (!job) return []
   const took = elapsedSeconds(job.started_at, job.ended_at, 0)
-  return [{ key: 'job', kind: 'Training', icon: FlaskConical, title: job.ended_at ? seconds(took) : job.state, detail: job.state, to: `/training/${job.id}` }]
+  return [
+    {
+      key: 'job',
+      kind: 'Training',
+      icon: FlaskConical,
+      title: job.ended_at ? seconds(took) : job.state,
+      detail: job.state,
+      to: `/training/${job.id}`,
+    },
+  ]
 }
 
 function product(l: Lineage): LineageNode[] {
   const nodes: LineageNode[] = []
-  if (l.adapter) nodes.push({ key: 'adapter', kind: 'Adapter', icon: Puzzle, title: l.adapter.ref, detail: `LoRA on ${l.adapter.base ?? 'its base'}`, to: `/models/${encodeURIComponent(l.adapter.ref)}` })
+  if (l.adapter)
+    nodes.push({
+      key: 'adapter',
+      kind: 'Adapter',
+      icon: Puzzle,
+      title: l.adapter.ref,
+      detail: `LoRA on ${l.adapter.base ?? 'its base'}`,
+      to: `/models/${encodeURIComponent(l.adapter.ref)}`,
+    })
   const best = l.evaluations[0]
   if (l.gate || best) {
     nodes.push({
@@ -111,5 +164,12 @@ function self(l: Lineage): LineageNode {
 }
 
 function served({ endpoint, weight }: Serving[number]): LineageNode {
-  return { key: `endpoint-${endpoint}`, kind: 'Endpoint', icon: GitBranch, title: endpoint, detail: `${weight}% of its traffic`, to: `/endpoints/${encodeURIComponent(endpoint)}` }
+  return {
+    key: `endpoint-${endpoint}`,
+    kind: 'Endpoint',
+    icon: GitBranch,
+    title: endpoint,
+    detail: `${weight}% of its traffic`,
+    to: `/endpoints/${encodeURIComponent(endpoint)}`,
+  }
 }

@@ -87,9 +87,18 @@ export function ModelListPage() {
                   <QueryState query={releases}>
                     {({ items }) =>
                       items.length > 0 ? (
-                        <Table label="Releases" columns={RELEASE_COLUMNS} rows={items} rowKey={(r) => r.id} onOpen={(r) => void navigate(`/releases/${r.id}`)} />
+                        <Table
+                          label="Releases"
+                          columns={RELEASE_COLUMNS}
+                          rows={items}
+                          rowKey={(r) => r.id}
+                          onOpen={(r) => void navigate(`/releases/${r.id}`)}
+                        />
                       ) : (
-                        <Empty title="No releases yet" action={<Button onClick={() => show({ tab: 'releases', new: '1' })}>New release</Button>}>
+                        <Empty
+                          title="No releases yet"
+                          action={<Button onClick={() => show({ tab: 'releases', new: '1' })}>New release</Button>}
+                        >
                           <p>Bundle a model, with or without an adapter, so that an endpoint can serve it:</p>
                           <Snippet code="pelton release create --name first --model pelton/pelton-tiny@1" />
                         </Empty>
@@ -107,10 +116,19 @@ export function ModelListPage() {
                   <QueryState query={models}>
                     {({ items }) =>
                       items.length > 0 ? (
-                        <Table label="Models" columns={MODEL_COLUMNS} rows={items} rowKey={(m) => m.id} onOpen={(m) => void navigate(`/models/${encodeURIComponent(m.ref)}`)} />
+                        <Table
+                          label="Models"
+                          columns={MODEL_COLUMNS}
+                          rows={items}
+                          rowKey={(m) => m.id}
+                          onOpen={(m) => void navigate(`/models/${encodeURIComponent(m.ref)}`)}
+                        />
                       ) : (
                         <Empty title="No models">
-                          <p>The base model that comes with Pelton is registered when the server first starts. Its log says why that did not happen.</p>
+                          <p>
+                            The base model that comes with Pelton is registered when the server first starts. Its log says why that did not
+                            happen.
+                          </p>
                         </Empty>
                       )
                     }
@@ -121,7 +139,9 @@ export function ModelListPage() {
           ]}
         />
       </Card>
-      {search.get('new') !== null && <ReleaseDialog adapter={search.get('adapter') ?? ''} gate={search.get('gate')} onClose={() => show({ tab })} />}
+      {search.get('new') !== null && (
+        <ReleaseDialog adapter={search.get('adapter') ?? ''} gate={search.get('gate')} onClose={() => show({ tab })} />
+      )}
     </Page>
   )
 }

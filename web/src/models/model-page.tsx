@@ -45,14 +45,38 @@ function Content({ m }: { m: Model }) {
           <Facts
             columns="grid-cols-2"
             facts={[
-              ['Kind', <Badge key="kind" tone={m.kind === 'base' ? 'accent' : 'bronze'}>{m.kind}</Badge>],
+              [
+                'Kind',
+                <Badge key="kind" tone={m.kind === 'base' ? 'accent' : 'bronze'}>
+                  {m.kind}
+                </Badge>,
+              ],
               ['Size', bytes(m.size_bytes)],
-              ['Base', m.base && <Link className="link" to={`/models/${encodeURIComponent(m.base)}`}>{m.base}</Link>],
+              [
+                'Base',
+                m.base && (
+                  <Link className="link" to={`/models/${encodeURIComponent(m.base)}`}>
+                    {m.base}
+                  </Link>
+                ),
+              ],
               ['License', m.license],
               ['Trained on', m.lineage?.dataset ? <DatasetLink key="d" name={m.lineage.dataset} /> : null],
-              ['Training job', m.lineage?.job_id && <Link className="link" to={`/training/${m.lineage.job_id}`}>open</Link>],
+              [
+                'Training job',
+                m.lineage?.job_id && (
+                  <Link className="link" to={`/training/${m.lineage.job_id}`}>
+                    open
+                  </Link>
+                ),
+              ],
               ['Created', exact(m.created_at)],
-              ['Digest', <span key="digest" className="font-mono text-xs" title={m.digest}>{shortDigest(m.digest)}</span>],
+              [
+                'Digest',
+                <span key="digest" className="font-mono text-xs" title={m.digest}>
+                  {shortDigest(m.digest)}
+                </span>,
+              ],
             ]}
           />
         </Card>

@@ -5,7 +5,11 @@ import { CALM } from '../api/query-client'
 import type { Gate, Lineage, Model, NewRelease, Page, Release } from '../api/types'
 
 export function useModels() {
-  return useQuery({ queryKey: ['models'], queryFn: ({ signal }) => get<Page<Model>>(path(['models'], { limit: 200 }), signal), refetchInterval: CALM })
+  return useQuery({
+    queryKey: ['models'],
+    queryFn: ({ signal }) => get<Page<Model>>(path(['models'], { limit: 200 }), signal),
+    refetchInterval: CALM,
+  })
 }
 
 export function useModel(ref: string) {
@@ -13,12 +17,20 @@ export function useModel(ref: string) {
 }
 
 export function useReleases() {
-  return useQuery({ queryKey: ['releases'], queryFn: ({ signal }) => get<Page<Release>>(path(['releases'], { limit: 200 }), signal), refetchInterval: CALM })
+  return useQuery({
+    queryKey: ['releases'],
+    queryFn: ({ signal }) => get<Page<Release>>(path(['releases'], { limit: 200 }), signal),
+    refetchInterval: CALM,
+  })
 }
 
 /** Releases name their gate by id; this is where its result is looked up. */
 export function useGates() {
-  return useQuery({ queryKey: ['gates'], queryFn: ({ signal }) => get<Page<Gate>>(path(['gates'], { limit: 200 }), signal), staleTime: 30_000 })
+  return useQuery({
+    queryKey: ['gates'],
+    queryFn: ({ signal }) => get<Page<Gate>>(path(['gates'], { limit: 200 }), signal),
+    staleTime: 30_000,
+  })
 }
 
 /** The gate of a release as far as it is known: in full, by id only, or none. */
@@ -29,7 +41,10 @@ export function useGateOf(gate: Release['gate']): Gate | string | null {
 }
 
 export function useLineage(releaseId: string) {
-  return useQuery({ queryKey: ['releases', releaseId, 'lineage'], queryFn: ({ signal }) => get<Lineage>(path(['releases', releaseId, 'lineage']), signal) })
+  return useQuery({
+    queryKey: ['releases', releaseId, 'lineage'],
+    queryFn: ({ signal }) => get<Lineage>(path(['releases', releaseId, 'lineage']), signal),
+  })
 }
 
 export function useCreateRelease() {

@@ -44,14 +44,34 @@ export function ReleaseDialog({ adapter: initialAdapter, gate, onClose }: { adap
   }
 
   return (
-    <FormDialog title="New release" description="A release never changes. Creating one does not send it any traffic." submit="Create the release" busy={create.isPending} error={create.error} onSubmit={submit} onClose={onClose} disabled={!name.trim() || !chosen}>
+    <FormDialog
+      title="New release"
+      description="A release never changes. Creating one does not send it any traffic."
+      submit="Create the release"
+      busy={create.isPending}
+      error={create.error}
+      onSubmit={submit}
+      onClose={onClose}
+      disabled={!name.trim() || !chosen}
+    >
       <TextField label="Name" value={name} onChange={(e) => setName(e.target.value)} placeholder="telco-desk-v2" required />
-      <SelectField label="Model or adapter" value={chosenRef} onChange={(e) => setChoice(e.target.value)} choices={all.map((m) => ({ value: m.ref, label: m.kind === 'adapter' ? `${m.ref} (adapter on ${m.base ?? '?'})` : m.ref }))} />
+      <SelectField
+        label="Model or adapter"
+        value={chosenRef}
+        onChange={(e) => setChoice(e.target.value)}
+        choices={all.map((m) => ({ value: m.ref, label: m.kind === 'adapter' ? `${m.ref} (adapter on ${m.base ?? '?'})` : m.ref }))}
+      />
       <div className="grid grid-cols-2 gap-4">
         <NumberField label="Temperature" value={temperature} onValue={setTemperature} min={0} max={2} placeholder="the caller's" />
         <NumberField label="Tokens at most" value={maxTokens} onValue={setMaxTokens} min={1} step={1} placeholder="the caller's" />
       </div>
-      <TextAreaField label="System prompt (optional)" rows={3} value={prompt} onChange={(e) => setPrompt(e.target.value)} hint="Used when the caller sends none." />
+      <TextAreaField
+        label="System prompt (optional)"
+        rows={3}
+        value={prompt}
+        onChange={(e) => setPrompt(e.target.value)}
+        hint="Used when the caller sends none."
+      />
       {gate && (
         <p className="text-sm text-ink-2">
           Carries gate <span className="font-mono text-xs">{shortId(gate)}</span>.

@@ -43,7 +43,10 @@ export function ReleasePage() {
 
 function Content({ l }: { l: Lineage }) {
   const endpoints = useEndpoints()
-  const serving = endpoints.data?.items.flatMap((e) => e.traffic.filter((t) => t.release_id === l.release.id && t.weight > 0).map((t) => ({ endpoint: e.name, weight: t.weight }))) ?? []
+  const serving =
+    endpoints.data?.items.flatMap((e) =>
+      e.traffic.filter((t) => t.release_id === l.release.id && t.weight > 0).map((t) => ({ endpoint: e.name, weight: t.weight })),
+    ) ?? []
   const { sampling, system_prompt: prompt } = l.release.bundle
   return (
     <>
@@ -55,10 +58,24 @@ function Content({ l }: { l: Lineage }) {
           <Facts
             columns="grid-cols-2"
             facts={[
-              ['Digest', <span key="digest" className="font-mono text-xs" title={l.release.digest}>{shortDigest(l.release.digest)}</span>],
+              [
+                'Digest',
+                <span key="digest" className="font-mono text-xs" title={l.release.digest}>
+                  {shortDigest(l.release.digest)}
+                </span>,
+              ],
               ['Serving', serving.length > 0 ? serving.map((s) => `${s.endpoint} ${s.weight}%`).join(', ') : 'no traffic'],
-              ...Object.entries(sampling ?? {}).flatMap(([name, value]): [string, string][] => (value === null || value === undefined ? [] : [[name.replaceAll('_', ' '), String(value)]])),
-              ['System prompt', prompt ? <span key="prompt" className="whitespace-pre-wrap">{prompt}</span> : null],
+              ...Object.entries(sampling ?? {}).flatMap(([name, value]): [string, string][] =>
+                value === null || value === undefined ? [] : [[name.replaceAll('_', ' '), String(value)]],
+              ),
+              [
+                'System prompt',
+                prompt ? (
+                  <span key="prompt" className="whitespace-pre-wrap">
+                    {prompt}
+                  </span>
+                ) : null,
+              ],
             ]}
           />
           <details className="mt-3">
@@ -69,7 +86,11 @@ function Content({ l }: { l: Lineage }) {
           </details>
         </Card>
         <Card title="Gate" actions={<GateBadge gate={l.gate ?? l.release.gate} />}>
-          {l.gate ? <GateRules gate={l.gate} /> : <p className="text-sm text-ink-2">No gate was decided for this release. Compare two evaluations to decide one.</p>}
+          {l.gate ? (
+            <GateRules gate={l.gate} />
+          ) : (
+            <p className="text-sm text-ink-2">No gate was decided for this release. Compare two evaluations to decide one.</p>
+          )}
         </Card>
         <Card title="Evaluations" flush>
           {l.evaluations.length > 0 ? (
@@ -78,7 +99,14 @@ function Content({ l }: { l: Lineage }) {
               rows={l.evaluations}
               rowKey={(e) => e.id}
               columns={[
-                { header: 'Evaluation', cell: (e) => <Link className="link" to={`/evaluations/${e.id}`}>{e.name}</Link> },
+                {
+                  header: 'Evaluation',
+                  cell: (e) => (
+                    <Link className="link" to={`/evaluations/${e.id}`}>
+                      {e.name}
+                    </Link>
+                  ),
+                },
                 { header: 'Suite', cell: (e) => suiteName(e.suite) },
                 { header: 'Exact match', align: 'right', cell: (e) => percent(e.exact_match.value) },
                 { header: 'Items', align: 'right', cell: (e) => count(e.n) },
@@ -92,7 +120,8 @@ function Content({ l }: { l: Lineage }) {
           {l.rows && l.rows.total > 0 ? (
             <>
               <p className="text-sm">
-                <strong className="num">{count(l.rows.total)}</strong> rows, <strong className="num">{count(l.rows.corrections)}</strong> of them corrected by people or the application.
+                <strong className="num">{count(l.rows.total)}</strong> rows, <strong className="num">{count(l.rows.corrections)}</strong> of
+                them corrected by people or the application.
               </p>
               {l.hyperparameters && (
                 <div className="mt-3">

@@ -39,7 +39,10 @@ function Content({ o }: { o: Overview }) {
   const byId = (id: Stage) => STAGES.filter((s) => s.id === id).map(card)
   return (
     <>
-      <section aria-label="The wheel" className="grid grid-cols-1 items-center gap-4 rounded-2xl border border-line bg-surface p-4 shadow-card sm:grid-cols-2 lg:grid-cols-[1fr_minmax(20rem,25rem)_1fr] lg:p-6">
+      <section
+        aria-label="The wheel"
+        className="grid grid-cols-1 items-center gap-4 rounded-2xl border border-line bg-surface p-4 shadow-card sm:grid-cols-2 lg:grid-cols-[1fr_minmax(20rem,25rem)_1fr] lg:p-6"
+      >
         <div className="flex min-w-0 flex-col gap-3 max-lg:order-2 lg:gap-4 max-sm:order-3">
           {byId('release')}
           {byId('evaluate')}
@@ -100,7 +103,10 @@ function FirstRequest() {
   -d '{"model":"ENDPOINT","messages":[{"role":"user","content":"Hello"}]}'`
   return (
     <Empty title="No requests yet">
-      <p>Any OpenAI client works: point its base address at this server and name one of your endpoints as the model. Each call leaves one trace.</p>
+      <p>
+        Any OpenAI client works: point its base address at this server and name one of your endpoints as the model. Each call leaves one
+        trace.
+      </p>
       <Snippet code={code} />
     </Empty>
   )

@@ -20,7 +20,8 @@ export const STAGES: StageView[] = [
     to: '/endpoints',
     value: (o) => compact(o.serve.requests_24h),
     unit: () => 'requests in 24 h',
-    detail: (o) => `${milliseconds(o.serve.latency_p50_ms)} median, ${milliseconds(o.serve.latency_p95_ms)} p95 · ${plural(o.serve.errors_24h, 'error')}`,
+    detail: (o) =>
+      `${milliseconds(o.serve.latency_p50_ms)} median, ${milliseconds(o.serve.latency_p95_ms)} p95 · ${plural(o.serve.errors_24h, 'error')}`,
   },
   {
     id: 'observe',
@@ -48,7 +49,8 @@ export const STAGES: StageView[] = [
     to: '/evaluations',
     value: (o) => (o.evaluate.latest ? percent(o.evaluate.latest.exact_match.value) : count(o.evaluate.evaluations)),
     unit: (o) => (o.evaluate.latest ? 'exact match, latest' : 'evaluations'),
-    detail: (o) => (o.evaluate.latest ? `${o.evaluate.latest.name} · ${plural(o.evaluate.evaluations, 'evaluation')}` : 'nothing measured yet'),
+    detail: (o) =>
+      o.evaluate.latest ? `${o.evaluate.latest.name} · ${plural(o.evaluate.evaluations, 'evaluation')}` : 'nothing measured yet',
   },
   {
     id: 'release',

@@ -21,7 +21,12 @@ export interface WheelProps {
 export function Wheel({ lively, perMinute, engine, highlight }: WheelProps) {
   const turning = perMinute > 0
   return (
-    <svg viewBox="0 0 400 400" className="mx-auto block w-full max-w-[25rem]" role="img" aria-label={`The wheel: ${STAGES.map((s) => s.id).join(', ')}, and again. ${perMinute} requests in the last minute.`}>
+    <svg
+      viewBox="0 0 400 400"
+      className="mx-auto block w-full max-w-[25rem]"
+      role="img"
+      aria-label={`The wheel: ${STAGES.map((s) => s.id).join(', ')}, and again. ${perMinute} requests in the last minute.`}
+    >
       <g className={turning ? 'wheel-turning' : ''} style={{ transformBox: 'view-box' }}>
         {Array.from({ length: 18 }, (_, i) => (
           <g key={i} transform={`rotate(${i * 20} ${CENTER} ${CENTER})`}>
@@ -41,7 +46,12 @@ export function Wheel({ lively, perMinute, engine, highlight }: WheelProps) {
         const flipped = i === 2 || i === 3
         return (
           <g key={stage.id}>
-            <path d={segment(from, from + 60 - 2 * GAP)} fill={fill} stroke={strong ? 'var(--ink)' : state ? fill : 'var(--line)'} strokeWidth={strong ? 2.5 : 1} />
+            <path
+              d={segment(from, from + 60 - 2 * GAP)}
+              fill={fill}
+              stroke={strong ? 'var(--ink)' : state ? fill : 'var(--line)'}
+              strokeWidth={strong ? 2.5 : 1}
+            />
             <path id={`arc-${stage.id}`} d={textArc(from + TIP / 2, from + 60 - 2 * GAP + TIP / 2, flipped)} fill="none" />
             <text className="text-[17px] font-semibold" fill={ink} textAnchor="middle">
               <textPath href={`#arc-${stage.id}`} startOffset="50%">
@@ -58,7 +68,11 @@ export function Wheel({ lively, perMinute, engine, highlight }: WheelProps) {
         requests a minute
       </text>
       <g transform={`translate(${CENTER} ${CENTER + 44})`}>
-        <text textAnchor="middle" className="text-[13px] font-medium" fill={engine === 'ready' ? 'var(--good)' : engine === 'starting' ? 'var(--warn)' : 'var(--bad)'}>
+        <text
+          textAnchor="middle"
+          className="text-[13px] font-medium"
+          fill={engine === 'ready' ? 'var(--good)' : engine === 'starting' ? 'var(--warn)' : 'var(--bad)'}
+        >
           engine {engine}
         </text>
       </g>
@@ -89,5 +103,7 @@ function segment(from: number, to: number): string {
 /** The line that a stage's name stands on; below the center it runs the other way, so that no name is upside down. */
 function textArc(from: number, to: number, flipped: boolean): string {
   const radius = flipped ? MIDDLE + 6 : MIDDLE - 6
-  return flipped ? `M${point(to, radius)}A${radius} ${radius} 0 0 0 ${point(from, radius)}` : `M${point(from, radius)}A${radius} ${radius} 0 0 1 ${point(to, radius)}`
+  return flipped
+    ? `M${point(to, radius)}A${radius} ${radius} 0 0 0 ${point(from, radius)}`
+    : `M${point(from, radius)}A${radius} ${radius} 0 0 1 ${point(to, radius)}`
 }

@@ -29,8 +29,22 @@ export function AuditTrail() {
           { header: 'When', cell: (entry) => exact(entry.at), className: 'whitespace-nowrap text-ink-2' },
           { header: 'Who', cell: (entry) => entry.actor },
           { header: 'Did', cell: (entry) => <Badge>{entry.action}</Badge> },
-          { header: 'To', cell: (entry) => <span title={entry.object_id}>{entry.object_kind} <span className="font-mono text-xs text-ink-3">{shortId(entry.object_id)}</span></span>, className: 'whitespace-nowrap' },
-          { header: 'Detail', cell: (entry) => <span className="font-mono text-xs break-words text-ink-2">{entry.detail === null ? '–' : JSON.stringify(entry.detail)}</span>, className: 'min-w-48' },
+          {
+            header: 'To',
+            cell: (entry) => (
+              <span title={entry.object_id}>
+                {entry.object_kind} <span className="font-mono text-xs text-ink-3">{shortId(entry.object_id)}</span>
+              </span>
+            ),
+            className: 'whitespace-nowrap',
+          },
+          {
+            header: 'Detail',
+            cell: (entry) => (
+              <span className="font-mono text-xs break-words text-ink-2">{entry.detail === null ? '–' : JSON.stringify(entry.detail)}</span>
+            ),
+            className: 'min-w-48',
+          },
         ]}
       />
       {audit.hasNextPage && (

@@ -41,7 +41,16 @@ export function Keys() {
               columns={[
                 { header: 'Name', cell: (key) => <span className="font-medium">{key.name}</span> },
                 { header: 'Starts with', cell: (key) => <code>{key.prefix}…</code> },
-                { header: 'May', cell: (key) => <span className="flex flex-wrap gap-1">{key.scopes.map((scope) => <Badge key={scope}>{scope}</Badge>)}</span> },
+                {
+                  header: 'May',
+                  cell: (key) => (
+                    <span className="flex flex-wrap gap-1">
+                      {key.scopes.map((scope) => (
+                        <Badge key={scope}>{scope}</Badge>
+                      ))}
+                    </span>
+                  ),
+                },
                 { header: 'Created', cell: (key) => <Ago at={key.created_at} />, className: 'text-ink-2' },
                 { header: 'Last used', cell: (key) => <Ago at={key.last_used_at} />, className: 'text-ink-2' },
                 {
@@ -78,12 +87,33 @@ function CreateDialog({ onClose }: { onClose: () => void }) {
   const [scopes, setScopes] = useState<Scope[]>(['inference'])
   if (create.data) return <SecretDialog created={create.data} onClose={onClose} />
   return (
-    <FormDialog title="New API key" submit="Create the key" busy={create.isPending} error={create.error} onClose={onClose} disabled={!name.trim() || scopes.length === 0} onSubmit={() => create.mutate({ name: name.trim(), scopes })}>
-      <TextField label="Name" value={name} onChange={(e) => setName(e.target.value)} placeholder="my-app" hint="What uses it; it is shown in the audit trail." required />
+    <FormDialog
+      title="New API key"
+      submit="Create the key"
+      busy={create.isPending}
+      error={create.error}
+      onClose={onClose}
+      disabled={!name.trim() || scopes.length === 0}
+      onSubmit={() => create.mutate({ name: name.trim(), scopes })}
+    >
+      <TextField
+        label="Name"
+        value={name}
+        onChange={(e) => setName(e.target.value)}
+        placeholder="my-app"
+        hint="What uses it; it is shown in the audit trail."
+        required
+      />
       <fieldset className="flex flex-col gap-2.5">
         <legend className="mb-2 text-sm font-semibold">The key may</legend>
         {SCOPES.map(({ scope, what }) => (
-          <CheckField key={scope} label={scope} hint={what} checked={scopes.includes(scope)} onChange={(e) => setScopes((all) => (e.target.checked ? [...all, scope] : all.filter((s) => s !== scope)))} />
+          <CheckField
+            key={scope}
+            label={scope}
+            hint={what}
+            checked={scopes.includes(scope)}
+            onChange={(e) => setScopes((all) => (e.target.checked ? [...all, scope] : all.filter((s) => s !== scope)))}
+          />
         ))}
       </fieldset>
     </FormDialog>
@@ -92,7 +122,11 @@ function CreateDialog({ onClose }: { onClose: () => void }) {
 
 function SecretDialog({ created, onClose }: { created: CreatedKey; onClose: () => void }) {
   return (
-    <Dialog title={`Key ${created.name} created`} description="This is the only time the whole key is shown. Only its hash is kept." onClose={onClose}>
+    <Dialog
+      title={`Key ${created.name} created`}
+      description="This is the only time the whole key is shown. Only its hash is kept."
+      onClose={onClose}
+    >
       <Snippet code={created.secret} label="API key" />
       <div className="flex justify-end">
         <Button look="primary" onClick={onClose}>
@@ -111,7 +145,8 @@ function RevokeDialog({ apiKey, onClose }: { apiKey: Key; onClose: () => void })
       title={`Revoke ${apiKey.name}?`}
       description={
         <>
-          Calls with the key that starts with <code>{apiKey.prefix}</code> are refused from now on. This cannot be undone; what the key did stays in the audit trail.
+          Calls with the key that starts with <code>{apiKey.prefix}</code> are refused from now on. This cannot be undone; what the key did
+          stays in the audit trail.
         </>
       }
       submit="Revoke the key"

@@ -47,9 +47,17 @@ export function Login({ rejected }: { rejected: boolean }) {
             value={key}
             onChange={(event) => setKey(event.target.value)}
             required
-            hint={rejected ? 'The last key is no longer accepted.' : 'A key with the scope read shows everything; write and admin also change it.'}
+            hint={
+              rejected
+                ? 'The last key is no longer accepted.'
+                : 'A key with the scope read shows everything; write and admin also change it.'
+            }
           />
-          <CheckField label="Keep me signed in on this browser" checked={remember} onChange={(event) => setRemember(event.target.checked)} />
+          <CheckField
+            label="Keep me signed in on this browser"
+            checked={remember}
+            onChange={(event) => setRemember(event.target.checked)}
+          />
           {error ? <ErrorNote error={error} /> : null}
           <Button type="submit" look="primary" busy={busy}>
             Sign in

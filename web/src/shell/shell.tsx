@@ -22,7 +22,10 @@ export function Shell() {
   if (server.isPending && !key) return <SkeletonRows rows={4} />
   return (
     <div className="min-h-dvh lg:grid lg:grid-cols-[14.5rem_1fr]">
-      <a href="#content" className="sr-only z-50 rounded-lg bg-accent px-4 py-2 text-accent-ink focus:not-sr-only focus:fixed focus:top-3 focus:left-3">
+      <a
+        href="#content"
+        className="sr-only z-50 rounded-lg bg-accent px-4 py-2 text-accent-ink focus:not-sr-only focus:fixed focus:top-3 focus:left-3"
+      >
         Skip to content
       </a>
       <Navigation signedIn={key !== null} />
@@ -61,7 +64,14 @@ function Navigation({ signedIn }: { signedIn: boolean }) {
         </NavLink>
         <span className="flex-1" />
         <ThemeSwitch />
-        <button type="button" className="rounded-lg p-2 text-ink-2 hover:bg-sunken lg:hidden" aria-expanded={open} aria-controls="navigation" aria-label="Menu" onClick={() => setOpenAt(open ? null : pathname)}>
+        <button
+          type="button"
+          className="rounded-lg p-2 text-ink-2 hover:bg-sunken lg:hidden"
+          aria-expanded={open}
+          aria-controls="navigation"
+          aria-label="Menu"
+          onClick={() => setOpenAt(open ? null : pathname)}
+        >
           {open ? <X className="size-5" aria-hidden /> : <MenuIcon className="size-5" aria-hidden />}
         </button>
       </div>
@@ -93,7 +103,13 @@ function Navigation({ signedIn }: { signedIn: boolean }) {
             )}
           </span>
           {signedIn && (
-            <button type="button" className="rounded p-1 hover:bg-sunken hover:text-ink" aria-label="Sign out" title="Sign out" onClick={() => setApiKey(null, false)}>
+            <button
+              type="button"
+              className="rounded p-1 hover:bg-sunken hover:text-ink"
+              aria-label="Sign out"
+              title="Sign out"
+              onClick={() => setApiKey(null, false)}
+            >
               <LogOut className="size-4" aria-hidden />
             </button>
           )}

@@ -8,7 +8,10 @@ import { SECTIONS } from './sections'
 export function isTyping(event: KeyboardEvent): boolean {
   const target = event.target as HTMLElement | null
   if (event.ctrlKey || event.metaKey || event.altKey) return true
-  return Boolean(target?.closest('input,textarea,select,dialog,[contenteditable],[role="menu"]')) || document.querySelector('dialog[open]') !== null
+  return (
+    Boolean(target?.closest('input,textarea,select,dialog,[contenteditable],[role="menu"]')) ||
+    document.querySelector('dialog[open]') !== null
+  )
 }
 
 export function useGoTo(): { open: boolean; close: () => void } {

@@ -21,7 +21,11 @@ export function ThemeSwitch() {
         <Menu.Content align="end" sideOffset={6} className="z-40 min-w-36 rounded-xl border border-line bg-surface p-1 shadow-float">
           <Menu.RadioGroup value={theme} onValueChange={(value) => setTheme(value as Theme)}>
             {CHOICES.map(({ value, label, icon: ChoiceIcon }) => (
-              <Menu.RadioItem key={value} value={value} className="flex cursor-pointer items-center gap-2 rounded-lg px-2.5 py-1.5 text-sm data-[highlighted]:bg-sunken">
+              <Menu.RadioItem
+                key={value}
+                value={value}
+                className="flex cursor-pointer items-center gap-2 rounded-lg px-2.5 py-1.5 text-sm data-[highlighted]:bg-sunken"
+              >
                 <ChoiceIcon className="size-4 text-ink-3" aria-hidden />
                 <span className="flex-1">{label}</span>
                 <Menu.ItemIndicator>

@@ -42,7 +42,11 @@ export function Conversation({ trace }: { trace: Trace }) {
     <div className="flex flex-col gap-3">
       <Messages messages={trace.messages} />
       {trace.output || trace.status === 'ok' ? (
-        <MessageView role="assistant" text={trace.output ?? ''} note={trace.status === 'ok' ? 'the answer' : `the answer, ${trace.status}`} />
+        <MessageView
+          role="assistant"
+          text={trace.output ?? ''}
+          note={trace.status === 'ok' ? 'the answer' : `the answer, ${trace.status}`}
+        />
       ) : (
         <p className="rounded-lg border border-bad bg-bad-soft px-3.5 py-2.5 text-sm">
           No answer was given{trace.error_code ? `: ${trace.error_code}` : ''}. The route tab shows what was tried.

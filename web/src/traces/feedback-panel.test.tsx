@@ -40,7 +40,16 @@ describe('feedback', () => {
   })
 
   it('shows the hint of a refused score', async () => {
-    show(() => Promise.resolve(new Response(JSON.stringify({ error: { code: 'forbidden', title: 'Not allowed', message: 'the key may only read', hint: 'use a key with the scope write' } }), { status: 403 })))
+    show(() =>
+      Promise.resolve(
+        new Response(
+          JSON.stringify({
+            error: { code: 'forbidden', title: 'Not allowed', message: 'the key may only read', hint: 'use a key with the scope write' },
+          }),
+          { status: 403 },
+        ),
+      ),
+    )
     await userEvent.setup().click(screen.getByRole('button', { name: 'Good' }))
     expect((await screen.findByRole('alert')).textContent).toContain('use a key with the scope write')
   })

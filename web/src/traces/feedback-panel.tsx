@@ -18,15 +18,28 @@ export function FeedbackPanel({ trace }: { trace: Trace }) {
   const toast = useToast()
   const [writing, setWriting] = useState(false)
   const myScore = trace.feedback_items.findLast((f) => f.source === 'human' && f.score !== null)?.score ?? null
-  const score = (value: number) => give.mutate({ ...NOTHING, score: value }, { onSuccess: () => toast(value > 0 ? 'Marked as good' : 'Marked as bad') })
+  const score = (value: number) =>
+    give.mutate({ ...NOTHING, score: value }, { onSuccess: () => toast(value > 0 ? 'Marked as good' : 'Marked as bad') })
   return (
     <Card title="Feedback">
       <div className="flex flex-col gap-3">
         <div className="flex flex-wrap gap-2">
-          <Button aria-pressed={myScore === 1} className={myScore === 1 ? 'border-good bg-good-soft' : ''} icon={<ThumbsUp className="size-4 text-good" aria-hidden />} onClick={() => score(1)} disabled={give.isPending}>
+          <Button
+            aria-pressed={myScore === 1}
+            className={myScore === 1 ? 'border-good bg-good-soft' : ''}
+            icon={<ThumbsUp className="size-4 text-good" aria-hidden />}
+            onClick={() => score(1)}
+            disabled={give.isPending}
+          >
             Good
           </Button>
-          <Button aria-pressed={myScore === 0} className={myScore === 0 ? 'border-bad bg-bad-soft' : ''} icon={<ThumbsDown className="size-4 text-bad" aria-hidden />} onClick={() => score(0)} disabled={give.isPending}>
+          <Button
+            aria-pressed={myScore === 0}
+            className={myScore === 0 ? 'border-bad bg-bad-soft' : ''}
+            icon={<ThumbsDown className="size-4 text-bad" aria-hidden />}
+            onClick={() => score(0)}
+            disabled={give.isPending}
+          >
             Bad
           </Button>
           {!writing && <Button onClick={() => setWriting(true)}>Write a correction</Button>}
@@ -68,7 +81,13 @@ function CorrectionForm({ trace, onDone }: { trace: Trace; onDone: () => void })
   }
   return (
     <form onSubmit={submit} className="flex flex-col gap-3">
-      <TextAreaField label="Correct answer" rows={4} value={correction} onChange={(e) => setCorrection(e.target.value)} hint="Change it to what the model should have said. The answer is then scored 0." />
+      <TextAreaField
+        label="Correct answer"
+        rows={4}
+        value={correction}
+        onChange={(e) => setCorrection(e.target.value)}
+        hint="Change it to what the model should have said. The answer is then scored 0."
+      />
       <TextField label="Label (optional)" value={label} onChange={(e) => setLabel(e.target.value)} />
       <TextField label="Comment (optional)" value={comment} onChange={(e) => setComment(e.target.value)} />
       {give.isError && <ErrorNote error={give.error} />}
@@ -94,7 +113,9 @@ function FeedbackItem({ item }: { item: Feedback }) {
         </span>
         <Ago at={item.at} />
       </div>
-      {item.correction !== null && <p className="rounded bg-bronze-soft px-2 py-1 font-mono text-xs break-words whitespace-pre-wrap">{item.correction}</p>}
+      {item.correction !== null && (
+        <p className="rounded bg-bronze-soft px-2 py-1 font-mono text-xs break-words whitespace-pre-wrap">{item.correction}</p>
+      )}
       {item.comment && <p className="break-words">{item.comment}</p>}
     </li>
   )

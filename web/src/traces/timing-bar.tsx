@@ -11,7 +11,12 @@ export function TimingBar({ latency, ttft, completionTokens }: TimingBarProps) {
   if (latency === null) return <p className="text-sm text-ink-2">No timing was recorded.</p>
   const first = ttft === null ? null : Math.min(ttft, latency)
   const rest = first === null ? null : latency - first
-  const rate = completionTokens && rest !== null && rest > 0 && completionTokens > 1 ? ((completionTokens - 1) / rest) * 1000 : completionTokens && rest === null ? (completionTokens / latency) * 1000 : null
+  const rate =
+    completionTokens && rest !== null && rest > 0 && completionTokens > 1
+      ? ((completionTokens - 1) / rest) * 1000
+      : completionTokens && rest === null
+        ? (completionTokens / latency) * 1000
+        : null
   return (
     <div className="flex flex-col gap-2 text-sm">
       <p className="num">

@@ -65,7 +65,11 @@ export function FeedbackMarks({ feedback }: { feedback: TraceSummary['feedback']
   return (
     <span className="inline-flex items-center gap-1.5">
       {feedback.score !== null &&
-        (feedback.score >= 0.5 ? <ThumbsUp className="size-4 text-good" aria-label={`score ${feedback.score.toFixed(2)}`} /> : <ThumbsDown className="size-4 text-bad" aria-label={`score ${feedback.score.toFixed(2)}`} />)}
+        (feedback.score >= 0.5 ? (
+          <ThumbsUp className="size-4 text-good" aria-label={`score ${feedback.score.toFixed(2)}`} />
+        ) : (
+          <ThumbsDown className="size-4 text-bad" aria-label={`score ${feedback.score.toFixed(2)}`} />
+        ))}
       {feedback.has_correction && <PencilLine className="size-4 text-bronze" aria-label="has a correction" />}
       {feedback.score === null && !feedback.has_correction && <MessageSquarePlus className="size-4 text-ink-3" aria-label="has feedback" />}
     </span>
@@ -83,7 +87,10 @@ export function TraceListPage() {
   const active = useRowKeys(ids, open)
   const filtered = Object.keys(filter).length > 0
   return (
-    <Page title="Traces" description="One record for every call: what was asked, what was answered, by which release, and what people said about it.">
+    <Page
+      title="Traces"
+      description="One record for every call: what was asked, what was answered, by which release, and what people said about it."
+    >
       <Filters search={search} onChange={(next) => setSearch(next, { replace: true })} />
       <Card flush>
         {traces.isError && (
@@ -92,7 +99,9 @@ export function TraceListPage() {
           </div>
         )}
         {traces.isPending && <SkeletonRows rows={10} />}
-        {rows.length > 0 && <Table label="Traces" columns={COLUMNS} rows={rows} rowKey={(t) => t.id} active={active} onOpen={(t) => open(t.id)} />}
+        {rows.length > 0 && (
+          <Table label="Traces" columns={COLUMNS} rows={rows} rowKey={(t) => t.id} active={active} onOpen={(t) => open(t.id)} />
+        )}
         {traces.isSuccess && rows.length === 0 && (filtered ? <NoMatch onClear={() => setSearch({}, { replace: true })} /> : <NoTraces />)}
         {traces.hasNextPage && (
           <div className="flex justify-center p-3">
@@ -110,21 +119,42 @@ function Filters({ search, onChange }: { search: URLSearchParams; onChange: (nex
   const endpoints = useEndpoints()
   const releases = useReleases()
   const set = (name: Parameters<typeof withFilter>[1], value: string) => onChange(withFilter(search, name, value))
-  const choices = (names: string[], chosen: string | null) => [{ value: '', label: 'All' }, ...[...new Set(chosen ? [...names, chosen] : names)].map((name) => ({ value: name, label: name }))]
+  const choices = (names: string[], chosen: string | null) => [
+    { value: '', label: 'All' },
+    ...[...new Set(chosen ? [...names, chosen] : names)].map((name) => ({ value: name, label: name })),
+  ]
   return (
     <div role="search" className="grid grid-cols-2 items-end gap-3 sm:grid-cols-3 lg:grid-cols-[minmax(14rem,1.6fr)_1fr_1.2fr_0.8fr_auto]">
       <TextSearch value={search.get('text') ?? ''} onCommit={(text) => set('text', text)} />
-      <SelectField label="Endpoint" choices={choices(endpoints.data?.items.map((e) => e.name) ?? [], search.get('endpoint'))} value={search.get('endpoint') ?? ''} onChange={(e) => set('endpoint', e.target.value)} />
+      <SelectField
+        label="Endpoint"
+        choices={choices(endpoints.data?.items.map((e) => e.name) ?? [], search.get('endpoint'))}
+        value={search.get('endpoint') ?? ''}
+        onChange={(e) => set('endpoint', e.target.value)}
+      />
       <SelectField
         label="Release"
         choices={[{ value: '', label: 'All' }, ...(releases.data?.items.map((r) => ({ value: r.id, label: r.name })) ?? [])]}
         value={search.get('release') ?? ''}
         onChange={(e) => set('release', e.target.value)}
       />
-      <SelectField label="Status" choices={choices(['ok', 'error', 'cancelled', 'partial'], null)} value={search.get('status') ?? ''} onChange={(e) => set('status', e.target.value)} />
+      <SelectField
+        label="Status"
+        choices={choices(['ok', 'error', 'cancelled', 'partial'], null)}
+        value={search.get('status') ?? ''}
+        onChange={(e) => set('status', e.target.value)}
+      />
       <div className="flex flex-col gap-1 pb-0.5 max-lg:col-span-2 max-lg:flex-row max-lg:gap-5 sm:max-lg:col-span-1">
-        <CheckField label="Has feedback" checked={search.get('has_feedback') === 'true'} onChange={(e) => set('has_feedback', e.target.checked ? 'true' : '')} />
-        <CheckField label="Corrected" checked={search.get('has_correction') === 'true'} onChange={(e) => set('has_correction', e.target.checked ? 'true' : '')} />
+        <CheckField
+          label="Has feedback"
+          checked={search.get('has_feedback') === 'true'}
+          onChange={(e) => set('has_feedback', e.target.checked ? 'true' : '')}
+        />
+        <CheckField
+          label="Corrected"
+          checked={search.get('has_correction') === 'true'}
+          onChange={(e) => set('has_correction', e.target.checked ? 'true' : '')}
+        />
       </div>
     </div>
   )
@@ -158,7 +188,15 @@ function TextSearch({ value, onCommit }: { value: string; onCommit: (text: strin
       <label htmlFor="trace-text" className="text-sm font-medium text-ink-2">
         Text
       </label>
-      <input ref={input} id="trace-text" type="search" className="control" placeholder="In a request or an answer" value={draft} onChange={(event) => setDraft(event.target.value)} />
+      <input
+        ref={input}
+        id="trace-text"
+        type="search"
+        className="control"
+        placeholder="In a request or an answer"
+        value={draft}
+        onChange={(event) => setDraft(event.target.value)}
+      />
     </div>
   )
 }

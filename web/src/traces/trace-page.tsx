@@ -70,8 +70,22 @@ function Content({ t }: { t: Trace }) {
             columns="grid-cols-2"
             facts={[
               ['Started', exact(t.started_at)],
-              ['Endpoint', t.endpoint && <Link className="link" to={`/endpoints/${encodeURIComponent(t.endpoint)}`}>{t.endpoint}</Link>],
-              ['Release', t.release_id && <Link className="link" to={`/releases/${t.release_id}`}>{t.release_name ?? shortId(t.release_id)}</Link>],
+              [
+                'Endpoint',
+                t.endpoint && (
+                  <Link className="link" to={`/endpoints/${encodeURIComponent(t.endpoint)}`}>
+                    {t.endpoint}
+                  </Link>
+                ),
+              ],
+              [
+                'Release',
+                t.release_id && (
+                  <Link className="link" to={`/releases/${t.release_id}`}>
+                    {t.release_name ?? shortId(t.release_id)}
+                  </Link>
+                ),
+              ],
               ['Model', t.model && <span className="font-mono text-xs">{t.model}</span>],
               ['Prompt tokens', count(t.prompt_tokens)],
               ['Completion tokens', count(t.completion_tokens)],
@@ -79,7 +93,12 @@ function Content({ t }: { t: Trace }) {
               ['Streamed', t.streamed ? 'yes' : 'no'],
               ['Error', t.error_code],
               ['Configuration', t.config_hash && <span className="font-mono text-xs">{t.config_hash.slice(0, 16)}</span>],
-              ['Trace id', <span key="trace" className="font-mono text-xs break-all">{t.trace_id}</span>],
+              [
+                'Trace id',
+                <span key="trace" className="font-mono text-xs break-all">
+                  {t.trace_id}
+                </span>,
+              ],
             ]}
           />
           {Object.keys(t.tags ?? {}).length > 0 && (
@@ -109,7 +128,10 @@ function Route({ t }: { t: Trace }) {
         columns={[
           { header: '#', cell: (a) => a.at },
           { header: 'Target', cell: (a) => <span className="font-mono text-xs">{a.target}</span> },
-          { header: 'Status', cell: (a) => (a.error ? <Badge tone="bad">{a.status ?? 'failed'}</Badge> : <Badge tone="good">{a.status ?? 'ok'}</Badge>) },
+          {
+            header: 'Status',
+            cell: (a) => (a.error ? <Badge tone="bad">{a.status ?? 'failed'}</Badge> : <Badge tone="good">{a.status ?? 'ok'}</Badge>),
+          },
           { header: 'Error', cell: (a) => a.error ?? '–' },
           { header: 'Latency', align: 'right', cell: (a) => milliseconds(a.latency_ms) },
         ]}

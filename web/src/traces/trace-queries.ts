@@ -25,7 +25,13 @@ export function useTrace(id: string) {
 export function useGiveFeedback(id: string) {
   const client = useQueryClient()
   return useMutation({
-    mutationFn: (feedback: Omit<NewFeedback, 'inference_id' | 'source'>) => send<Feedback>('POST', path(['feedback']), { inference_id: id, source: 'human', ...feedback }),
-    onSuccess: () => Promise.all([client.invalidateQueries({ queryKey: ['trace', id] }), client.invalidateQueries({ queryKey: ['traces'] }), client.invalidateQueries({ queryKey: ['overview'] })]),
+    mutationFn: (feedback: Omit<NewFeedback, 'inference_id' | 'source'>) =>
+      send<Feedback>('POST', path(['feedback']), { inference_id: id, source: 'human', ...feedback }),
+    onSuccess: () =>
+      Promise.all([
+        client.invalidateQueries({ queryKey: ['trace', id] }),
+        client.invalidateQueries({ queryKey: ['traces'] }),
+        client.invalidateQueries({ queryKey: ['overview'] }),
+      ]),
   })
 }

@@ -55,12 +55,48 @@ export function FinetuneDialog({ dataset: initialDataset, onClose }: { dataset: 
   }
   const auto = { placeholder: 'default' }
   return (
-    <FormDialog title="New fine-tune" description="Trains a LoRA adapter on a dataset version. The base model stays as it is." submit="Start training" busy={start.isPending} error={start.error} onSubmit={submit} onClose={onClose} disabled={!name.trim() || !chosenBase || !chosenDataset} wide>
+    <FormDialog
+      title="New fine-tune"
+      description="Trains a LoRA adapter on a dataset version. The base model stays as it is."
+      submit="Start training"
+      busy={start.isPending}
+      error={start.error}
+      onSubmit={submit}
+      onClose={onClose}
+      disabled={!name.trim() || !chosenBase || !chosenDataset}
+      wide
+    >
       <div className="grid gap-4 sm:grid-cols-2">
-        <TextField label="Adapter name" value={name} onChange={(e) => setName(e.target.value)} placeholder="telco-desk" required pattern="[a-z0-9][a-z0-9._\-]*" hint="A name that exists gets its next version." />
-        <SelectField label="Base model" value={chosenBase} onChange={(e) => setBase(e.target.value)} choices={bases.map((ref) => ({ value: ref, label: ref }))} />
-        <SelectField label="Dataset version" value={chosenDataset} onChange={(e) => setDataset(e.target.value)} choices={versions.map((v) => ({ value: v, label: v }))} />
-        <NumberField label="Training rows" value={rows} onValue={setRows} min={1} step={1} placeholder="all" hint="The first so many of the training split." />
+        <TextField
+          label="Adapter name"
+          value={name}
+          onChange={(e) => setName(e.target.value)}
+          placeholder="telco-desk"
+          required
+          pattern="[a-z0-9][a-z0-9._\-]*"
+          hint="A name that exists gets its next version."
+        />
+        <SelectField
+          label="Base model"
+          value={chosenBase}
+          onChange={(e) => setBase(e.target.value)}
+          choices={bases.map((ref) => ({ value: ref, label: ref }))}
+        />
+        <SelectField
+          label="Dataset version"
+          value={chosenDataset}
+          onChange={(e) => setDataset(e.target.value)}
+          choices={versions.map((v) => ({ value: v, label: v }))}
+        />
+        <NumberField
+          label="Training rows"
+          value={rows}
+          onValue={setRows}
+          min={1}
+          step={1}
+          placeholder="all"
+          hint="The first so many of the training split."
+        />
       </div>
       <details className="rounded-lg border border-line px-3.5 py-2.5">
         <summary className="text-sm font-medium">Hyperparameters</summary>
@@ -71,12 +107,25 @@ export function FinetuneDialog({ dataset: initialDataset, onClose }: { dataset: 
           <NumberField label="Learning rate" value={learningRate} onValue={setLearningRate} min={0} {...auto} />
           <NumberField label="Epochs" value={epochs} onValue={setEpochs} min={0} {...auto} />
           <NumberField label="Tokens per batch" value={batchTokens} onValue={setBatchTokens} min={1} step={1} {...auto} />
-          <NumberField label="Rehearsal share" value={rehearsal} onValue={setRehearsal} min={0} max={1} {...auto} hint="Base tasks mixed in against forgetting." />
+          <NumberField
+            label="Rehearsal share"
+            value={rehearsal}
+            onValue={setRehearsal}
+            min={0}
+            max={1}
+            {...auto}
+            hint="Base tasks mixed in against forgetting."
+          />
           <NumberField label="KL to the base" value={kl} onValue={setKl} min={0} {...auto} />
           <NumberField label="Minutes at most" value={minutes} onValue={setMinutes} min={0} placeholder="no limit" />
         </div>
         <div className="mt-3">
-          <CheckField label="Shuffle the answers" hint="A control that must not learn anything." checked={shuffle} onChange={(e) => setShuffle(e.target.checked)} />
+          <CheckField
+            label="Shuffle the answers"
+            hint="A control that must not learn anything."
+            checked={shuffle}
+            onChange={(e) => setShuffle(e.target.checked)}
+          />
         </div>
       </details>
     </FormDialog>

@@ -69,22 +69,37 @@ export function JobListPage() {
           label="Kind"
           value={kind}
           onChange={(e) => set('kind', e.target.value, 'finetune')}
-          choices={[...Object.entries(KIND_NAMES).map(([value, label]) => ({ value, label: `${label}s` })), { value: 'all', label: 'all jobs' }]}
+          choices={[
+            ...Object.entries(KIND_NAMES).map(([value, label]) => ({ value, label: `${label}s` })),
+            { value: 'all', label: 'all jobs' },
+          ]}
         />
         <SelectField
           label="State"
           value={state}
           onChange={(e) => set('state', e.target.value, '')}
-          choices={[{ value: '', label: 'all' }, ...['queued', 'running', 'succeeded', 'failed', 'cancelled'].map((value) => ({ value, label: value }))]}
+          choices={[
+            { value: '', label: 'all' },
+            ...['queued', 'running', 'succeeded', 'failed', 'cancelled'].map((value) => ({ value, label: value })),
+          ]}
         />
       </div>
       <Card flush>
         <QueryState query={jobs}>
           {({ items }) =>
             items.length > 0 ? (
-              <Table label="Jobs" columns={COLUMNS} rows={items} rowKey={(job) => job.id} onOpen={(job) => void navigate(`/training/${job.id}`)} />
+              <Table
+                label="Jobs"
+                columns={COLUMNS}
+                rows={items}
+                rowKey={(job) => job.id}
+                onOpen={(job) => void navigate(`/training/${job.id}`)}
+              />
             ) : (
-              <Empty title={kind === 'finetune' && !state ? 'Nothing trained yet' : 'No such job'} action={kind === 'finetune' && <Button onClick={() => set('new', '1', '')}>New fine-tune</Button>}>
+              <Empty
+                title={kind === 'finetune' && !state ? 'Nothing trained yet' : 'No such job'}
+                action={kind === 'finetune' && <Button onClick={() => set('new', '1', '')}>New fine-tune</Button>}
+              >
                 <p>A fine-tune takes a base model and a dataset version and gives an adapter. From the command line:</p>
                 <Snippet code="pelton finetune create --name telco-desk --dataset telco@1 --wait" />
               </Empty>

@@ -62,11 +62,7 @@ function Content({ job }: { job: Job }) {
           )}
           <Facts
             columns="grid-cols-2 sm:grid-cols-4"
-            facts={[
-              ['Took', <Took key="took" job={job} />],
-              ['Attempt', String(job.attempt)],
-              ...resultFacts(job),
-            ]}
+            facts={[['Took', <Took key="took" job={job} />], ['Attempt', String(job.attempt)], ...resultFacts(job)]}
           />
         </div>
       </Card>
@@ -133,7 +129,12 @@ function CancelDialog({ job, onClose }: { job: Job; onClose: () => void }) {
       title="Cancel the job?"
       description={
         <>
-          <strong>{job.title}</strong> stops now, and its process ends. It publishes nothing; a cancelled job cannot be continued, but you can <Link className="link" to="/training?new=1" onClick={onClose}>start another</Link>.
+          <strong>{job.title}</strong> stops now, and its process ends. It publishes nothing; a cancelled job cannot be continued, but you
+          can{' '}
+          <Link className="link" to="/training?new=1" onClick={onClose}>
+            start another
+          </Link>
+          .
         </>
       }
       submit="Cancel the job"

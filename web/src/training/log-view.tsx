@@ -15,9 +15,13 @@ export function LogView({ id, active }: { id: string; active: boolean }) {
   return (
     <QueryState query={logs}>
       {(all) => (
-        // A region that scrolls must be reachable with the keyboard.
-        // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
-        <div ref={frame} className="max-h-80 overflow-auto rounded-lg border border-line bg-sunken p-3 font-mono text-xs leading-relaxed" tabIndex={0} role="region" aria-label="Log">
+        <div
+          ref={frame}
+          className="max-h-80 overflow-auto rounded-lg border border-line bg-sunken p-3 font-mono text-xs leading-relaxed"
+          tabIndex={0}
+          role="region"
+          aria-label="Log"
+        >
           {all.length === 0 && <span className="text-ink-2">No line yet.</span>}
           {all.map((line) => (
             <div key={line.seq} className={line.level === 'error' ? 'text-bad' : line.level === 'warn' ? 'text-warn' : 'text-ink'}>

@@ -44,8 +44,21 @@ function LossChart({ points, log, xMax }: { points: MetricPoint[]; log: boolean;
   return <LineChart label="Loss by step" xLabel="step" series={series} height={280} log={log} xMax={xMax} />
 }
 
-function Small({ title, points, value, format = short }: { title: string; points: MetricPoint[]; value: Value; format?: (value: number) => string }) {
-  const series = useMemo((): Series[] => [{ name: title.toLowerCase(), color: 'var(--accent)', points: thin(take(points, value), 300) }], [points, value, title])
+function Small({
+  title,
+  points,
+  value,
+  format = short,
+}: {
+  title: string
+  points: MetricPoint[]
+  value: Value
+  format?: (value: number) => string
+}) {
+  const series = useMemo(
+    (): Series[] => [{ name: title.toLowerCase(), color: 'var(--accent)', points: thin(take(points, value), 300) }],
+    [points, value, title],
+  )
   return (
     <Card title={title}>
       <LineChart label={title} xLabel="step" series={series} height={150} format={format} />

@@ -20,9 +20,24 @@ interface ButtonProps extends ComponentProps<'button'> {
   icon?: ReactNode
 }
 
-export function Button({ look = 'secondary', busy = false, icon, className = '', children, disabled, type = 'button', ...rest }: ButtonProps) {
+export function Button({
+  look = 'secondary',
+  busy = false,
+  icon,
+  className = '',
+  children,
+  disabled,
+  type = 'button',
+  ...rest
+}: ButtonProps) {
   return (
-    <button type={type} className={`${BASE} ${LOOKS[look]} ${className}`} disabled={disabled || busy} aria-busy={busy || undefined} {...rest}>
+    <button
+      type={type}
+      className={`${BASE} ${LOOKS[look]} ${className}`}
+      disabled={disabled || busy}
+      aria-busy={busy || undefined}
+      {...rest}
+    >
       {busy ? <LoaderCircle className="size-4 animate-spin" aria-hidden /> : icon}
       {children}
     </button>

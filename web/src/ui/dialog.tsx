@@ -30,8 +30,6 @@ export function Dialog({ title, description, onClose, children, wide = false }: 
     return () => dialog?.close()
   }, [])
   return (
-    // Clicking the backdrop is a shortcut; Escape and the close button do the same.
-    // eslint-disable-next-line jsx-a11y/click-events-have-key-events, jsx-a11y/no-noninteractive-element-interactions
     <dialog
       ref={element}
       aria-labelledby={titleId}
@@ -39,7 +37,6 @@ export function Dialog({ title, description, onClose, children, wide = false }: 
         event.preventDefault()
         onClose()
       }}
-      onClick={(event) => event.target === element.current && onClose()}
       className={`m-auto max-h-[calc(100dvh-2rem)] w-[calc(100vw-2rem)] overflow-y-auto rounded-2xl border border-line bg-surface shadow-float ${wide ? 'max-w-3xl' : 'max-w-xl'}`}
     >
       <div className="flex flex-col gap-4 p-5">

@@ -37,7 +37,14 @@ export function TextField({ label, hint, fieldClass, ...rest }: Labelled & Compo
 }
 
 /** A number that may be left empty; empty means the server's default. */
-export function NumberField({ label, hint, fieldClass, value, onValue, ...rest }: Labelled & Omit<ComponentProps<'input'>, 'value'> & { value: number | null; onValue: (value: number | null) => void }) {
+export function NumberField({
+  label,
+  hint,
+  fieldClass,
+  value,
+  onValue,
+  ...rest
+}: Labelled & Omit<ComponentProps<'input'>, 'value'> & { value: number | null; onValue: (value: number | null) => void }) {
   return (
     <Field label={label} hint={hint} className={fieldClass}>
       {(wiring) => (

@@ -7,9 +7,12 @@ export function Json({ value, label }: { value: unknown; label: string }) {
   const text = useMemo(() => JSON.stringify(value, null, 2) ?? 'null', [value])
   const parts = useMemo(() => tokens(text), [text])
   return (
-    // A region that scrolls must be reachable with the keyboard.
-    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
-    <pre className="max-h-[32rem] overflow-auto rounded-lg border border-line bg-sunken p-3.5 text-xs leading-relaxed" tabIndex={0} role="region" aria-label={label}>
+    <pre
+      className="max-h-[32rem] overflow-auto rounded-lg border border-line bg-sunken p-3.5 text-xs leading-relaxed"
+      tabIndex={0}
+      role="region"
+      aria-label={label}
+    >
       {parts.map((part, i) =>
         part.color ? (
           <span key={i} className={part.color}>

@@ -5,7 +5,13 @@
 import { Fragment, type ReactNode } from 'react'
 
 export function Markdown({ text }: { text: string }) {
-  return <div className="prose text-sm">{blocks(withoutFrontMatter(text)).map((block, i) => <Fragment key={i}>{render(block)}</Fragment>)}</div>
+  return (
+    <div className="prose text-sm">
+      {blocks(withoutFrontMatter(text)).map((block, i) => (
+        <Fragment key={i}>{render(block)}</Fragment>
+      ))}
+    </div>
+  )
 }
 
 export type Block =
@@ -40,7 +46,10 @@ export function blocks(text: string): Block[] {
     } else if (line.startsWith('|')) {
       const rows: string[][] = []
       while (i < lines.length && (lines[i] ?? '').startsWith('|')) {
-        const cells = (lines[i++] ?? '').replace(/^\||\|\s*$/g, '').split('|').map((c) => c.trim())
+        const cells = (lines[i++] ?? '')
+          .replace(/^\||\|\s*$/g, '')
+          .split('|')
+          .map((c) => c.trim())
         if (!cells.every((c) => /^:?-+:?$/.test(c))) rows.push(cells)
       }
       i -= 1
@@ -59,7 +68,13 @@ function render(block: Block): ReactNode {
     case 'heading':
       return <h3>{inline(block.text)}</h3>
     case 'list':
-      return <ul>{block.items.map((item, i) => <li key={i}>{inline(item)}</li>)}</ul>
+      return (
+        <ul>
+          {block.items.map((item, i) => (
+            <li key={i}>{inline(item)}</li>
+          ))}
+        </ul>
+      )
     case 'code':
       return <pre className="my-2 overflow-x-auto rounded-lg border border-line bg-sunken p-3 text-xs">{block.text}</pre>
     case 'table':

@@ -3,7 +3,6 @@ import type { ReactNode } from 'react'
 
 export function ScrollBox({ label, className, children }: { label: string; className: string; children: ReactNode }) {
   return (
-    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
     <div className={`relative overflow-auto ${className}`} role="region" aria-label={label} tabIndex={0}>
       {children}
     </div>

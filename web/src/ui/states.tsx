@@ -33,7 +33,7 @@ export function Empty({ title, children, action }: EmptyProps) {
         <circle cx="24" cy="24" r="17" strokeDasharray="11.5 6.3" />
         <circle cx="24" cy="24" r="4.5" />
       </svg>
-      <h3 className="text-base font-semibold">{title}</h3>
+      <h2 className="text-base font-semibold">{title}</h2>
       <div className="flex w-full max-w-[62ch] flex-col items-center gap-3 text-sm text-ink-2">{children}</div>
       {action}
     </div>

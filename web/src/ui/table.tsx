@@ -27,7 +27,11 @@ export function Table<T>({ label, columns, rows, rowKey, onOpen, active, height 
         <thead>
           <tr>
             {columns.map((column, i) => (
-              <th key={i} scope="col" className={`border-b border-line px-3 py-2 text-xs first:pl-4 last:pr-4 font-medium whitespace-nowrap text-ink-3 ${column.align === 'right' ? 'text-right' : 'text-left'}`}>
+              <th
+                key={i}
+                scope="col"
+                className={`border-b border-line px-3 py-2 text-xs first:pl-4 last:pr-4 font-medium whitespace-nowrap text-ink-3 ${column.align === 'right' ? 'text-right' : 'text-left'}`}
+              >
                 {column.header}
               </th>
             ))}
@@ -42,7 +46,10 @@ export function Table<T>({ label, columns, rows, rowKey, onOpen, active, height 
               onClick={onOpen && ((event) => !(event.target as HTMLElement).closest('a,button,input,label') && onOpen(row))}
             >
               {columns.map((column, j) => (
-                <td key={j} className={`border-b border-line px-3 py-2.5 align-top first:pl-4 last:pr-4 [tr:last-child>&]:border-b-0 ${column.align === 'right' ? 'num text-right' : ''} ${column.className ?? ''}`}>
+                <td
+                  key={j}
+                  className={`border-b border-line px-3 py-2.5 align-top first:pl-4 last:pr-4 [tr:last-child>&]:border-b-0 ${column.align === 'right' ? 'num text-right' : ''} ${column.className ?? ''}`}
+                >
                   {column.cell(row)}
                 </td>
               ))}

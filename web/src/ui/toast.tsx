@@ -29,9 +29,16 @@ export function ToastProvider({ children }: { children: ReactNode }) {
   return (
     <ToastContext.Provider value={value}>
       {children}
-      <div role="status" aria-live="polite" className="pointer-events-none fixed right-4 bottom-4 z-50 flex max-w-[calc(100vw-2rem)] flex-col gap-2">
+      <div
+        role="status"
+        aria-live="polite"
+        className="pointer-events-none fixed right-4 bottom-4 z-50 flex max-w-[calc(100vw-2rem)] flex-col gap-2"
+      >
         {toasts.map((toast) => (
-          <div key={toast.id} className="pointer-events-auto flex items-center gap-2.5 rounded-lg border border-line bg-surface px-3.5 py-2.5 text-sm shadow-float">
+          <div
+            key={toast.id}
+            className="pointer-events-auto flex items-center gap-2.5 rounded-lg border border-line bg-surface px-3.5 py-2.5 text-sm shadow-float"
+          >
             <CircleCheck className="size-4 shrink-0 text-good" aria-hidden />
             <span className="min-w-0">{toast.text}</span>
             <button type="button" aria-label="Dismiss" className="rounded p-1 text-ink-3 hover:text-ink" onClick={() => dismiss(toast.id)}>
