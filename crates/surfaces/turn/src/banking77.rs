@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 
 /// What the model is told to do; the labels are learned, not listed.
-pub const SYSTEM: &str = "Name the intent.";
+pub const SYSTEM: &str = "Banking intent?";
 
 /// One customer query with its intent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

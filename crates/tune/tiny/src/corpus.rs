@@ -17,7 +17,10 @@ use crate::tokenizer::{ASSISTANT, BOS, EOS, TinyTokenizer, USER, extend, push};
 /// How many stages the curriculum has.
 pub const STAGES: usize = 5;
 /// The weight of context tokens in the loss: they are mostly random values, which nothing can predict.
-pub const CONTEXT_WEIGHT: f32 = 0.1;
+pub const CONTEXT_WEIGHT: f32 = 0.125;
+
+/// The share of context tokens that have a loss at all.
+const CONTEXT_SHARE: f64 = 0.25;
 
 /// Shares of each task in [`Task::ALL`]'s order, a row for each stage.
 const SHARES: [[f64; 7]; STAGES] = [
@@ -75,7 +78,16 @@ impl Corpus {
             return Ok(raw_copy(&mut draw, stage, tokenizer.vocab_size()));
         }
         let item = self.draw_conversation(&mut draw, stage);
-        tokenizer.encode(&item, CONTEXT_WEIGHT)
+        let mut example = tokenizer.encode(&item, CONTEXT_WEIGHT)?;
+        // A part of the context with more weight teaches the same and saves most of the head's work.
+        for weight in example.loss_weights.iter_mut().filter(|weight| **weight == CONTEXT_WEIGHT) {
+            *weight = if draw.chance(CONTEXT_SHARE) {
+                CONTEXT_WEIGHT / CONTEXT_SHARE as f32
+            } else {
+                0.0
+            };
+        }
+        Ok(example)
     }
 
     fn draw_conversation(&self, draw: &mut Draw, stage: usize) -> Conversation {

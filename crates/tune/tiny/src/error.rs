@@ -12,6 +12,18 @@ pub enum TinyError {
     /// A file that must be JSON is not.
     #[error("a file of the model is not JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// The model's configuration or files.
+    #[error(transparent)]
+    Model(#[from] pelton_model::ModelError),
+    /// The training run.
+    #[error(transparent)]
+    Train(#[from] pelton_trainer::TrainError),
+    /// The caller stopped the run.
+    #[error("stopped; the same command goes on from the checkpoint in {}", .0.display())]
+    Interrupted(std::path::PathBuf),
+    /// There is nothing to export.
+    #[error("{} holds no checkpoint of a run", .0.display())]
+    NoCheckpoint(std::path::PathBuf),
 }
 
 impl From<tokenizers::Error> for TinyError {

@@ -8,6 +8,8 @@ pub mod draw;
 pub mod error;
 pub mod loss_curve;
 pub mod model_card;
+pub mod probe;
+pub mod recipe;
 pub mod regression;
 pub mod source;
 pub mod split;
