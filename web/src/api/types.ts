@@ -260,8 +260,8 @@ export interface NewFinetune {
   train_rows: number | null
   seed: number
   shuffle_labels: boolean
-  rank: number
-  alpha: number
+  rank: number | null
+  alpha: number | null
   learning_rate: number | null
   epochs: number | null
   batch_tokens: number | null

@@ -58,7 +58,7 @@ export function DatasetListPage() {
             ) : (
               <Empty title="No datasets yet" action={<Button onClick={open}>Build the first version</Button>}>
                 <p>Build one from logged traffic and its corrections, or from a file of your own:</p>
-                <Snippet code="pelton dataset upload --name telco rows.jsonl" />
+                <Snippet code="pelton dataset upload telco rows.jsonl" />
               </Empty>
             )
           }

@@ -44,7 +44,7 @@ export function EndpointListPage() {
             <Card flush>
               <Empty title="No endpoints yet" action={<Button onClick={create}>New endpoint</Button>}>
                 <p>An endpoint sends its traffic to one or more releases:</p>
-                <Snippet code="pelton endpoint set desk --traffic first=100" />
+                <Snippet code="pelton endpoint set desk first" />
               </Empty>
             </Card>
           )

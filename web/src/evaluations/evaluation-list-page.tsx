@@ -62,7 +62,7 @@ export function EvaluationListPage() {
             ) : (
               <Empty title="Nothing measured yet" action={<Button onClick={open}>New evaluation</Button>}>
                 <p>Score a model on the test split of a dataset version, so that there is something to be better than:</p>
-                <Snippet code="pelton evaluation create --model pelton/pelton-tiny@1 --dataset telco@1" />
+                <Snippet code="pelton evaluation create base --model pelton/pelton-tiny@1 --dataset telco@1" />
               </Empty>
             )
           }

@@ -100,7 +100,7 @@ export function ModelListPage() {
                           action={<Button onClick={() => show({ tab: 'releases', new: '1' })}>New release</Button>}
                         >
                           <p>Bundle a model, with or without an adapter, so that an endpoint can serve it:</p>
-                          <Snippet code="pelton release create --name first --model pelton/pelton-tiny@1" />
+                          <Snippet code="pelton release create first --model pelton/pelton-tiny@1" />
                         </Empty>
                       )
                     }

@@ -70,7 +70,7 @@ export function Keys() {
           ) : (
             <Empty title="No keys">
               <p>A server that only listens on this machine needs none. Before it listens to others, create one for each application.</p>
-              <Snippet code="pelton key create --name my-app --scope inference" />
+              <Snippet code="pelton key create my-app --scope inference" />
             </Empty>
           )
         }

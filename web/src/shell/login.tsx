@@ -65,7 +65,7 @@ export function Login({ rejected }: { rejected: boolean }) {
         </form>
         <div className="mt-5 border-t border-line pt-4 text-sm text-ink-2">
           <p className="mb-2">No key yet? On the server's machine:</p>
-          <Snippet code="pelton key create --name me --scope admin" />
+          <Snippet code="pelton key create me --scope admin" />
         </div>
       </div>
     </main>

@@ -20,8 +20,8 @@ export function FinetuneDialog({ dataset: initialDataset, onClose }: { dataset: 
   const [dataset, setDataset] = useState(initialDataset)
   const [rows, setRows] = useState<number | null>(null)
   const [seed, setSeed] = useState<number | null>(1)
-  const [rank, setRank] = useState<number | null>(8)
-  const [alpha, setAlpha] = useState<number | null>(16)
+  const [rank, setRank] = useState<number | null>(null)
+  const [alpha, setAlpha] = useState<number | null>(null)
   const [learningRate, setLearningRate] = useState<number | null>(null)
   const [epochs, setEpochs] = useState<number | null>(null)
   const [batchTokens, setBatchTokens] = useState<number | null>(null)
@@ -41,8 +41,8 @@ export function FinetuneDialog({ dataset: initialDataset, onClose }: { dataset: 
         train_rows: rows,
         seed: seed ?? 1,
         shuffle_labels: shuffle,
-        rank: rank ?? 8,
-        alpha: alpha ?? 16,
+        rank,
+        alpha,
         learning_rate: learningRate,
         epochs,
         batch_tokens: batchTokens,
@@ -95,14 +95,14 @@ export function FinetuneDialog({ dataset: initialDataset, onClose }: { dataset: 
           min={1}
           step={1}
           placeholder="all"
-          hint="The first so many of the training split."
+          hint="Fewer are drawn by the seed."
         />
       </div>
       <details className="rounded-lg border border-line px-3.5 py-2.5">
         <summary className="text-sm font-medium">Hyperparameters</summary>
         <div className="mt-3 grid grid-cols-2 gap-4 sm:grid-cols-3">
-          <NumberField label="Rank" value={rank} onValue={setRank} min={1} step={1} />
-          <NumberField label="Alpha" value={alpha} onValue={setAlpha} min={0} />
+          <NumberField label="Rank" value={rank} onValue={setRank} min={1} step={1} {...auto} />
+          <NumberField label="Alpha" value={alpha} onValue={setAlpha} min={1} step={1} {...auto} />
           <NumberField label="Seed" value={seed} onValue={setSeed} step={1} />
           <NumberField label="Learning rate" value={learningRate} onValue={setLearningRate} min={0} {...auto} />
           <NumberField label="Epochs" value={epochs} onValue={setEpochs} min={0} {...auto} />

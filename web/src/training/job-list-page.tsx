@@ -101,7 +101,7 @@ export function JobListPage() {
                 action={kind === 'finetune' && <Button onClick={() => set('new', '1', '')}>New fine-tune</Button>}
               >
                 <p>A fine-tune takes a base model and a dataset version and gives an adapter. From the command line:</p>
-                <Snippet code="pelton finetune create --name telco-desk --dataset telco@1 --wait" />
+                <Snippet code="pelton finetune create telco-desk --dataset telco@1 --wait" />
               </Empty>
             )
           }
