@@ -263,7 +263,7 @@ pub(crate) struct Audit<'a> {
     /// The noun.
     pub(crate) kind: &'static str,
     /// The id of the changed thing.
-    pub(crate) id: &'a dyn std::fmt::Display,
+    pub(crate) id: &'a (dyn std::fmt::Display + Sync),
     /// What changed, without secrets.
     pub(crate) detail: Json,
 }
