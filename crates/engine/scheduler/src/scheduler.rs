@@ -12,6 +12,7 @@ use pelton_kernels::decode::{BLOCK_TOKENS, PackError};
 use pelton_model::ModelError;
 use pelton_tokens::{TextCodec, TokensError};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::watch;
 
 use crate::adapter_registry::AdapterRegistry;
 use crate::paged_kv::BlockPool;
@@ -94,6 +95,8 @@ struct Shared {
     counters: Arc<Counters>,
     inbox: Sender<Command>,
     tickets: AtomicU64,
+    /// Closed when the thread has ended.
+    ended: watch::Receiver<()>,
 }
 
 impl Scheduler {
@@ -116,6 +119,7 @@ impl Scheduler {
         let engine = Engine { decoder: Arc::new(decoder), codec };
         let counters = Arc::new(Counters::default());
         let (inbox, commands) = channel();
+        let (life, ended) = watch::channel(());
         let step_loop = StepLoop {
             limits,
             inbox: commands,
@@ -125,6 +129,7 @@ impl Scheduler {
             counters: Arc::clone(&counters),
             waiting: VecDeque::new(),
             running: Vec::new(),
+            life,
         };
         thread::Builder::new()
             .name("scheduler".to_owned())
@@ -137,6 +142,7 @@ impl Scheduler {
             counters,
             inbox,
             tickets: AtomicU64::new(0),
+            ended,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -252,6 +258,17 @@ impl Scheduler {
     /// What was counted so far.
     pub fn counters(&self) -> CountersSnapshot {
         self.shared.counters.snapshot()
+    }
+
+    /// Whether the thread still turns.
+    pub fn is_running(&self) -> bool {
+        self.shared.ended.has_changed().is_ok()
+    }
+
+    /// Waits until the thread has ended, because it was told to or because it failed.
+    pub async fn ended(&self) {
+        let mut ended = self.shared.ended.clone();
+        while ended.changed().await.is_ok() {}
     }
 
     /// Gives up all requests and ends the thread.

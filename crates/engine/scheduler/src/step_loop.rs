@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Instant;
 
+use tokio::sync::watch;
+
 use crate::counters::Counters;
 use crate::paged_kv::{BlockPool, SequenceCache};
 use crate::plan_step::{Want, plan_step, share_out};
@@ -34,6 +36,8 @@ pub(crate) struct StepLoop {
     pub(crate) counters: Arc<Counters>,
     pub(crate) waiting: VecDeque<Admitted>,
     pub(crate) running: Vec<Sequence>,
+    /// Never sends: it closes when this thread ends, however it ends.
+    pub(crate) life: watch::Sender<()>,
 }
 
 impl StepLoop {

@@ -466,6 +466,7 @@ fn stopping_closes_what_runs_and_refuses_what_comes() {
         .submit(GenerateRequest { stream: true, ..greedy(prompt(16, 10), 2000) })
         .unwrap();
     assert!(matches!(long.blocking_recv(), Some(Event::Text { .. })));
+    assert!(scheduler.is_running());
     scheduler.stop();
     while let Some(event) = long.blocking_recv() {
         assert!(matches!(event, Event::Text { .. }), "it was not stopped");
@@ -475,4 +476,7 @@ fn stopping_closes_what_runs_and_refuses_what_comes() {
         scheduler.submit(greedy(prompt(16, 10), 1)).unwrap_err(),
         SubmitError::Stopped
     );
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(scheduler.ended());
+    assert!(!scheduler.is_running());
 }

@@ -8,6 +8,7 @@ mod byte_tokenizer;
 mod chat_template;
 mod detokenize;
 mod error;
+mod guarded_messages;
 mod message;
 mod python_json;
 mod text_codec;

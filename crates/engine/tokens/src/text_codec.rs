@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
+use crate::guarded_messages::GuardedMessages;
 use crate::{ChatTemplate, Message, TokenBytes, TokensError};
 
 /// Tokenizer, chat template and end-of-text ids of a model.
@@ -14,6 +15,7 @@ pub struct TextCodec {
     tokenizer: Tokenizer,
     template: Option<ChatTemplate>,
     bytes: TokenBytes,
+    special: Vec<String>,
     eos: Vec<u32>,
     vocab_size: usize,
 }
@@ -57,7 +59,10 @@ impl TextCodec {
             .transpose()?;
         let eos = end_ids(folder, &tokenizer, &eos)?;
         let vocab_size = tokenizer.get_vocab_size(true);
+        let added = tokenizer.get_added_tokens_decoder();
+        let special = added.into_values().filter(|token| token.special);
         Ok(Self {
+            special: special.map(|token| token.content).collect(),
             tokenizer,
             template,
             bytes,
@@ -129,7 +134,9 @@ impl TextCodec {
         template.render(messages, tools, add_generation_prompt)
     }
 
-    /// Renders a conversation and encodes it.
+    /// Renders a conversation and encodes it. What users and tools wrote stays text: a special token
+    /// that is spelled out in their messages is encoded as its letters, so that nobody can forge a
+    /// turn of the conversation.
     ///
     /// # Errors
     /// As [`TextCodec::render`] and [`TextCodec::encode`].
@@ -139,7 +146,19 @@ impl TextCodec {
         add_generation_prompt: bool,
         tools: Option<&Value>,
     ) -> Result<Vec<u32>, TokensError> {
-        self.encode(&self.render(messages, add_generation_prompt, tools)?)
+        let guarded = GuardedMessages::new(messages, &self.special);
+        let text = self.render(&guarded.messages, add_generation_prompt, tools)?;
+        self.encode_guarded(&text, guarded.mark)
+    }
+
+    /// Encodes a rendered text, of which no token may span a mark.
+    fn encode_guarded(&self, text: &str, mark: Option<char>) -> Result<Vec<u32>, TokensError> {
+        let Some(mark) = mark else { return self.encode(text) };
+        let mut tokens = Vec::new();
+        for piece in text.split(mark) {
+            tokens.extend(self.encode(piece)?);
+        }
+        Ok(tokens)
     }
 
     /// Renders a conversation with its answer for training. The prompt's tokens are exactly those
@@ -154,8 +173,9 @@ impl TextCodec {
         messages: &[Message],
         answer: &str,
     ) -> Result<RenderedExample, TokensError> {
-        let prompt = self.render(messages, true, None)?;
-        let mut conversation = messages.to_vec();
+        let guarded = GuardedMessages::new(messages, &self.special);
+        let prompt = self.render(&guarded.messages, true, None)?;
+        let mut conversation = guarded.messages.to_vec();
         conversation.push(Message::new("assistant", answer));
         let whole = self.render(&conversation, false, None)?;
         let answer = whole
@@ -164,7 +184,7 @@ impl TextCodec {
                 detail: "the conversation with its answer does not begin with the generation prompt"
                     .to_owned(),
             })?;
-        let mut tokens = self.encode(&prompt)?;
+        let mut tokens = self.encode_guarded(&prompt, guarded.mark)?;
         let prompt_length = tokens.len();
         let mut ending = self.encode(answer)?;
         match ending.iter().position(|token| self.eos.contains(token)) {

@@ -264,7 +264,10 @@ enum Panel<'a> {
 type Tile = [[Lane; 2]; MAX_TILE_ROWS];
 
 impl Panel<'_> {
-    #[expect(unsafe_code, reason = "the instruction set was detected")]
+    #[cfg_attr(
+        target_arch = "x86_64",
+        expect(unsafe_code, reason = "the instruction set was detected")
+    )]
     fn multiply(self, x: Strided<'_>, inputs: usize, rows: usize, tile: &mut Tile) {
         assert!(x.data.len() >= (rows - 1) * x.stride + inputs, "input rows are missing");
         macro_rules! by_height {
