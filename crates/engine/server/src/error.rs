@@ -44,6 +44,9 @@ pub enum ServeError {
     /// The socket cannot be opened or served.
     #[error("cannot listen: {0}")]
     Listen(#[from] std::io::Error),
+    /// A thread of the engine failed; the log says where.
+    #[error("the engine failed and must be started again")]
+    Died,
     /// Loading was interrupted.
     #[error("loading the model was interrupted")]
     Interrupted,

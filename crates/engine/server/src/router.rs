@@ -1,7 +1,7 @@
 //! All routes of the engine.
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
@@ -26,9 +26,13 @@ pub(crate) fn router(state: EngineState) -> Router {
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(state.clone(), authorize::authorize))
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(health))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(state)
+}
+
+async fn health(State(state): State<EngineState>) -> Result<&'static str, ApiError> {
+    if state.shared.scheduler.is_running() { Ok("ok\n") } else { Err(ApiError::stopped()) }
 }
 
 async fn unknown_route(method: Method, uri: Uri) -> ApiError {

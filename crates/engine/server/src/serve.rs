@@ -73,15 +73,16 @@ pub async fn serve(options: EngineOptions) -> Result<(), ServeError> {
         }
     };
     let served = tokio::select! {
-        served = serving => served,
+        served = serving => served.map_err(ServeError::from),
         () = given_up(ending) => Ok(()),
+        () = scheduler.ended() => Err(ServeError::Died),
     };
     scheduler.stop();
     if let Bind::Unix(path) = &options.bind {
         // Nobody listens there any more; a leftover would stop the next start.
         let _ = std::fs::remove_file(path);
     }
-    Ok(served?)
+    served
 }
 
 fn announce(address: &str, mut about: serde_json::Value) -> std::io::Result<()> {

@@ -360,6 +360,24 @@ async fn nobody_without_the_token_gets_more_than_health() {
 }
 
 #[tokio::test]
+async fn an_engine_that_ended_is_not_healthy() {
+    let folder = model_folder();
+    let state = EngineState::load(&options(folder.path())).unwrap();
+    let app = router(state.clone());
+    state.shared.scheduler.stop();
+    state.shared.scheduler.ended().await;
+    for path in ["/healthz", "/v1/chat/completions"] {
+        let (status, body) = if path == "/healthz" {
+            get(&app, path).await
+        } else {
+            post_text(&app, path, chat(json!({})).to_string()).await
+        };
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert!(body.contains("engine_stopped"), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn tokens_can_be_counted_and_read_back() {
     let app = engine();
     let messages = json!({"messages": [{"role": "user", "content": "Hé"}], "return_token_strs": true});
