@@ -75,7 +75,7 @@ pub async fn run_command(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(if report.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs a turn and writes `report.json`, `report.md` and `report.html` into its folder.
+/// Runs a turn and writes `report.json`, `checks.json`, `report.md` and `report.html` into its folder.
 ///
 /// # Errors
 /// When a step of the turn fails, naming the step, or the report cannot be written.
@@ -85,7 +85,7 @@ pub async fn run(options: TurnOptions) -> anyhow::Result<TurnReport> {
     let mut report = match &options.data {
         Some(folder) => {
             let report = banking77_turn::run(&client, &options, folder, &mut steps).await?;
-            TurnReport::Banking77(report)
+            TurnReport::Banking77(Box::new(report))
         }
         None => TurnReport::Telco(Box::new(telco_turn::run(&client, &options, &mut steps).await?)),
     };
@@ -100,6 +100,7 @@ fn write(options: &TurnOptions, report: &TurnReport) -> anyhow::Result<()> {
         .with_context(|| format!("{} cannot be made", folder.display()))?;
     for (name, text) in [
         ("report.json", serde_json::to_string_pretty(report)?),
+        ("checks.json", serde_json::to_string_pretty(&report.checks())?),
         ("report.md", report_text::markdown(report)),
         ("report.html", report_html::page(report)),
     ] {

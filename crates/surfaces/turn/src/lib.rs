@@ -26,6 +26,8 @@ pub mod banking77;
 pub mod telco;
 
 #[cfg(test)]
+mod fake_server;
+#[cfg(test)]
 mod tests;
 
 pub use command::{Arguments, run, run_command};

@@ -12,7 +12,7 @@ pub enum TurnReport {
     /// The telco desk.
     Telco(Box<TelcoReport>),
     /// Real customer queries.
-    Banking77(Banking77Report),
+    Banking77(Box<Banking77Report>),
 }
 
 /// How long a step took.

@@ -7,7 +7,7 @@ use crate::report_html::page;
 use crate::report_text::markdown;
 use crate::score::Score;
 use crate::telco::{Split, item};
-use crate::{datasets, options::Plan, options::TurnOptions};
+use crate::{datasets, fake_server, options::Plan, options::TurnOptions};
 use serde_json::{Value, json};
 
 fn score(value: f64, n: u64) -> Score {
@@ -162,7 +162,7 @@ fn banking77() -> Banking77Report {
 
 #[test]
 fn banking77_report_as_markdown() {
-    insta::assert_snapshot!(markdown(&TurnReport::Banking77(banking77())), @r##"
+    insta::assert_snapshot!(markdown(&TurnReport::Banking77(Box::new(banking77()))), @r##"
     # The wheel on real queries: banking77
 
     10003 published training queries, 3080 of 3080 published test queries, 77 intents, base pelton/pelton-tiny@1.
@@ -198,7 +198,8 @@ fn checks_are_the_numbers_that_benchmarks_watch() {
         "turn_minutes": 9.5,
     }
     "##);
-    let names: Vec<String> = TurnReport::Banking77(banking77()).checks().into_keys().collect();
+    let names: Vec<String> =
+        TurnReport::Banking77(Box::new(banking77())).checks().into_keys().collect();
     assert_eq!(
         names,
         [
@@ -213,7 +214,9 @@ fn checks_are_the_numbers_that_benchmarks_watch() {
 /// Every tag is closed in its order, no text is left unescaped, nothing is fetched.
 #[test]
 fn pages_are_whole_and_stand_alone() {
-    for report in [TurnReport::Telco(Box::new(telco())), TurnReport::Banking77(banking77())] {
+    for report in
+        [TurnReport::Telco(Box::new(telco())), TurnReport::Banking77(Box::new(banking77()))]
+    {
         let html = page(&report);
         let mut open: Vec<&str> = Vec::new();
         for tag in html.split('<').skip(1) {
@@ -253,4 +256,90 @@ fn held_out_questions_are_not_asked_before() {
     assert!(plan.requests * plan.checked_of_ten / 10 * 8 / 10 >= plan.many);
     let few = Plan::of(&TurnOptions { quick: true, ..TurnOptions::default() });
     assert!(few.requests * few.checked_of_ten / 10 * 8 / 10 >= few.many - 10);
+}
+
+fn quick(url: &str, out: &std::path::Path) -> TurnOptions {
+    TurnOptions { url: url.into(), out: out.into(), quick: true, ..TurnOptions::default() }
+}
+
+#[tokio::test]
+async fn the_whole_turn_asks_the_api_for_what_it_needs() {
+    let (url, state) = fake_server::start(true).await;
+    let folder = tempfile::tempdir().unwrap();
+    let report = crate::run(quick(&url, folder.path())).await.unwrap();
+    assert!(report.succeeded());
+    let TurnReport::Telco(found) = &report else { panic!("another turn") };
+    assert_eq!((found.requests, found.failed, found.checked), (160, 0, 96));
+    assert!(found.corrected > 20 && found.corrected < 50, "{}", found.corrected);
+    assert_eq!((found.base.value, found.regression_tuned.len()), (0.6, 1));
+    assert_eq!(found.tuned_many[0].score.as_ref().unwrap().value, 0.9);
+    assert!(found.curl.contains("telco-desk"));
+
+    let state = state.lock().unwrap();
+    // What was right gets a score, what was wrong also what would have been right.
+    for feedback in &state.feedback {
+        assert_eq!(feedback["score"] == 0.0, feedback["correction"].is_string(), "{feedback}");
+    }
+    let tuned: Vec<String> = state
+        .fine_tunes
+        .iter()
+        .map(|ask| format!("{} {} {}", ask["dataset"], ask["train_rows"], ask["shuffle_labels"]))
+        .collect();
+    assert_eq!(tuned, ["\"telco@1\" 60 false", "\"telco@1\" 20 false", "\"telco@1\" 60 true"]);
+    // Base, constant, few-shot, regression; then three adapters on the task and one on regression.
+    assert_eq!(state.evaluations.len(), 8);
+    assert_eq!(state.evaluations[2]["few_shot"], 3);
+    assert_eq!(state.evaluations[7]["suite"]["builtin"], "regression");
+    // The held-out suite holds the pool's rows for controls and every held-out question.
+    assert_eq!(state.uploaded.lines().count(), 2 + 60);
+    assert_eq!(state.traffic[0]["release_id"], "rel_1");
+    assert_eq!(state.releases[1]["adapter"], found.released_model);
+    assert_eq!(state.rollout["candidate"], "rel_2");
+    assert_eq!(state.rollout["gate"], "gate_1");
+
+    for name in ["report.json", "report.md", "report.html"] {
+        assert!(folder.path().join(name).metadata().unwrap().len() > 500, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_candidate_that_fails_the_gate_is_not_rolled_out() {
+    let (url, state) = fake_server::start(false).await;
+    let folder = tempfile::tempdir().unwrap();
+    let report = crate::run(quick(&url, folder.path())).await.unwrap();
+    assert!(!report.succeeded());
+    let state = state.lock().unwrap();
+    assert_eq!((state.releases.len(), state.rollout.is_null()), (1, true));
+}
+
+#[tokio::test]
+async fn banking77_runs_on_the_published_split() {
+    let (url, state) = fake_server::start(true).await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("train.csv"),
+        "text,category\nWhere is it?,card_arrival\nWhy?,fee\n",
+    )
+    .unwrap();
+    std::fs::write(folder.path().join("test.csv"), "text,category\nMy card,card_arrival\n")
+        .unwrap();
+    let options = TurnOptions {
+        data: Some(folder.path().into()),
+        tfidf: Some(0.8),
+        ..quick(&url, folder.path())
+    };
+    let report = crate::run(TurnOptions { quick: false, ..options }).await.unwrap();
+    assert!(report.succeeded());
+    let TurnReport::Banking77(found) = &report else { panic!("another turn") };
+    assert_eq!((found.train_rows, found.test_rows, found.curve.len()), (2, 1, 1));
+    let state = state.lock().unwrap();
+    assert_eq!(state.fine_tunes[0]["train_rows"], Value::Null, "all rows");
+    assert!(state.uploaded.lines().last().unwrap().contains("\"split\":\"test\""));
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = crate::run(quick("http://127.0.0.1:1", folder.path())).await.unwrap_err();
+    assert!(format!("{error:#}").contains("cannot reach http://127.0.0.1:1"), "{error:#}");
 }
