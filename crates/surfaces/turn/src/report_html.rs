@@ -35,7 +35,7 @@ fn telco(report: &TelcoReport) -> String {
         &[
             ("base", percent(report.base.value)),
             ("tuned", percent(mean(scores(&report.tuned_many)))),
-            ("regression set", format!("{:+.1} points", -report.regression_drop() * 100.0)),
+            ("regression set", format!("{:+.1} pt", -report.regression_drop() * 100.0)),
             ("release", outcome.into()),
             ("time", format!("{:.1} min", report.minutes)),
         ],
