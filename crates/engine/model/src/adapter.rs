@@ -130,6 +130,11 @@ impl Adapter {
         &self.config
     }
 
+    /// Says which base the adapter belongs to, by name or path.
+    pub fn name_base(&mut self, name: &str) {
+        name.clone_into(&mut self.config.base_model);
+    }
+
     /// The pair of one linear layer, if it is targeted.
     #[must_use]
     pub fn pair(&self, layer: usize, projection: Projection) -> Option<&LoraPair> {

@@ -11,8 +11,6 @@ use crate::TrainError;
 pub struct TrainConfig {
     /// What is trained.
     pub method: Method,
-    /// Name of the base model, for the adapter's configuration.
-    pub base_model: String,
     /// How weights are updated.
     pub optimizer: Optimizer,
     /// Peak learning rate of AdamW.
@@ -130,7 +128,6 @@ impl Default for TrainConfig {
                 targets: Projection::ALL.to_vec(),
                 rank_stabilized: false,
             },
-            base_model: String::new(),
             optimizer: Optimizer::Adamw,
             learning_rate: 3e-3,
             schedule: Schedule { warmup_steps: 10, decay: Decay::Linear, hold: 0.0 },

@@ -40,6 +40,13 @@ pub enum Trained {
 }
 
 impl TrainOutcome {
+    /// Says in the adapter's configuration which base it belongs to, by name or path.
+    pub fn name_base(&mut self, name: &str) {
+        if let Trained::Adapter(adapter) = &mut self.trained {
+            adapter.name_base(name);
+        }
+    }
+
     /// Writes a PEFT or a Hugging Face folder, with `train_report.json` in it.
     ///
     /// # Errors
@@ -404,7 +411,7 @@ fn low_rank_layout(
         alpha: *alpha,
         rank_stabilized: *rank_stabilized,
         targets,
-        base_model: config.base_model.clone(),
+        base_model: String::new(),
     };
     adapter.validate()?;
     Ok(Some(LowRankLayout::new(&adapter, model.config())))

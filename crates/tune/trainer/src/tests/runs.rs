@@ -39,7 +39,6 @@ fn lora(steps: u64) -> TrainConfig {
         micro_tokens: 12,
         checkpoint_interval: 3,
         learning_rate: 1e-2,
-        base_model: "tiny".into(),
         schedule: Schedule { warmup_steps: 2, ..TrainConfig::default().schedule },
         ..TrainConfig::default()
     }
@@ -211,11 +210,12 @@ fn adapters_learn_and_stop_early() {
     };
     let folder = tempfile::tempdir().unwrap();
     let mut last = f64::NAN;
-    let outcome = train(&model, &data, &config, folder.path(), &mut |progress| {
+    let mut outcome = train(&model, &data, &config, folder.path(), &mut |progress| {
         last = progress.val_loss.unwrap_or(last);
         ControlFlow::Continue(())
     })
     .unwrap();
+    outcome.name_base("tiny");
     let report = &outcome.report;
     assert_eq!(report.stopped, StopReason::EarlyStopped);
     let best = report.best_val_loss.unwrap();
