@@ -37,6 +37,16 @@ pub enum TraceStoreError {
         /// Why.
         reason: String,
     },
+    /// A part could not be written. Nothing is lost: the segment stays, and is sealed later.
+    #[error(
+        "the trace part {path} could not be written: {reason}; its traces stay in their segment until it can be"
+    )]
+    Unsealed {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The catalog of parts failed.
     #[error("the catalog of trace parts failed")]
     Catalog(#[from] CatalogError),
@@ -89,4 +99,9 @@ pub(crate) fn at_segment<E: std::fmt::Display>(path: &Path) -> impl Fn(E) -> Tra
 /// Names the part in an error.
 pub(crate) fn at_part<E: std::fmt::Display>(path: &Path) -> impl Fn(E) -> TraceStoreError + '_ {
     |error| TraceStoreError::Part { path: path.to_owned(), reason: error.to_string() }
+}
+
+/// Names the part that could not be written.
+pub(crate) fn at_draft<E: std::fmt::Display>(path: &Path) -> impl Fn(E) -> TraceStoreError + '_ {
+    |error| TraceStoreError::Unsealed { path: path.to_owned(), reason: error.to_string() }
 }

@@ -2,7 +2,7 @@
 //! so that one row can be read without its neighbors.
 
 use crate::column::{Cells as _, Column, feedback_schema};
-use crate::error::{Result, at_file, at_part};
+use crate::error::{Result, at_draft};
 use crate::payload_body::unpack;
 use arrow::array::{BinaryBuilder, Float64Builder, Int64Builder, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -35,8 +35,8 @@ pub(crate) struct PartWriter {
 impl PartWriter {
     /// Starts the file; point lookups will go by the column `key`.
     pub(crate) fn create(path: &Path, schema: SchemaRef, key: &str) -> Result<Self> {
-        let file = File::create(path).map_err(at_file(path))?;
-        let level = ZstdLevel::try_new(ZSTD_LEVEL).map_err(at_part(path))?;
+        let file = File::create(path).map_err(at_draft(path))?;
+        let level = ZstdLevel::try_new(ZSTD_LEVEL).map_err(at_draft(path))?;
         let key = ColumnPath::from(key);
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
@@ -56,7 +56,7 @@ impl PartWriter {
                 .set_column_dictionary_enabled(ColumnPath::from(long), long == "route");
         }
         let writer =
-            ArrowWriter::try_new(file, schema, Some(properties.build())).map_err(at_part(path))?;
+            ArrowWriter::try_new(file, schema, Some(properties.build())).map_err(at_draft(path))?;
         Ok(Self { path: path.to_owned(), writer })
     }
 
@@ -64,13 +64,13 @@ impl PartWriter {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        self.writer.write(batch).map_err(at_part(&self.path))
+        self.writer.write(batch).map_err(at_draft(&self.path))
     }
 
     /// Ends the file and makes it durable.
     pub(crate) fn finish(self) -> Result<()> {
-        let file = self.writer.into_inner().map_err(at_part(&self.path))?;
-        file.sync_all().map_err(at_file(&self.path))
+        let file = self.writer.into_inner().map_err(at_draft(&self.path))?;
+        file.sync_all().map_err(at_draft(&self.path))
     }
 }
 

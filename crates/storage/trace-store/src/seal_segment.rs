@@ -3,7 +3,7 @@
 
 use crate::catalog::{FileSeal, Part, PartDetail};
 use crate::column::{Column, FEEDBACK, feedback_schema};
-use crate::error::{Result, TraceStoreError, at_file, at_part, at_segment};
+use crate::error::{Result, TraceStoreError, at_draft, at_segment};
 use crate::fault::Step;
 use crate::part_files::{PartFiles, seal_of};
 use crate::part_writer::{PartWriter, PayloadBuilder, feedback_batch, payload_schema};
@@ -41,9 +41,20 @@ struct Extent {
 
 /// Seals the segment and shows the part in its place.
 pub(crate) async fn seal_segment(shared: &Shared, segment: &Arc<Segment>) -> Result<()> {
+    let sealed = write_and_commit(shared, segment).await;
+    if sealed.is_err() {
+        // On a full disk the drafts would keep the space that is lacking.
+        for what in ["narrow", "payload", "feedback"] {
+            drop(std::fs::remove_file(Draft::new(&shared.part_folder(), segment, what).passing));
+        }
+    }
+    sealed
+}
+
+async fn write_and_commit(shared: &Shared, segment: &Arc<Segment>) -> Result<()> {
     let folder = shared.part_folder();
     let faults = &shared.options.faults;
-    let step = |step: Step| faults.at(step).map_err(at_file(&folder));
+    let step = |step: Step| faults.at(step).map_err(at_draft(&folder));
 
     // A commit that seemed to fail may have been done: then its files must not be written again.
     if shared.catalog.sealed_segments().await?.contains(&segment.name) {
@@ -68,9 +79,9 @@ pub(crate) async fn seal_segment(shared: &Shared, segment: &Arc<Segment>) -> Res
     step(Step::Rename)?;
     let mut files = Vec::new();
     for draft in &drafts {
-        let (bytes, xxh3) = seal_of(&draft.passing).map_err(at_file(&draft.passing))?;
+        let (bytes, xxh3) = seal_of(&draft.passing).map_err(at_draft(&draft.passing))?;
         std::fs::rename(&draft.passing, folder.join(&draft.name))
-            .map_err(at_file(&draft.passing))?;
+            .map_err(at_draft(&draft.passing))?;
         files.push(FileSeal { path: draft.name.clone(), bytes, xxh3 });
     }
     sync_folder(&folder)?;
@@ -160,15 +171,15 @@ async fn write_inferences(
         let body = body_of(&row, Column::ALL.len()).map_err(at_segment(&segment.path))?;
         payloads.append(&row, body).map_err(at_segment(&segment.path))?;
         if summaries.rows == NARROW_BATCH {
-            let batch = summaries.finish().map_err(at_part(&narrow.passing))?;
+            let batch = summaries.finish().map_err(at_draft(&narrow.passing))?;
             narrow_file.write(&batch)?;
         }
         if payloads.is_full() {
-            payload_file.write(&payloads.finish().map_err(at_part(&payload.passing))?)?;
+            payload_file.write(&payloads.finish().map_err(at_draft(&payload.passing))?)?;
         }
     }
-    narrow_file.write(&summaries.finish().map_err(at_part(&narrow.passing))?)?;
-    payload_file.write(&payloads.finish().map_err(at_part(&payload.passing))?)?;
+    narrow_file.write(&summaries.finish().map_err(at_draft(&narrow.passing))?)?;
+    payload_file.write(&payloads.finish().map_err(at_draft(&payload.passing))?)?;
     narrow_file.finish()?;
     payload_file.finish()
 }
@@ -181,10 +192,10 @@ async fn write_feedback(segment: &Segment, draft: &Draft) -> Result<()> {
     while let Some(row) = rows.try_next().await.map_err(at_segment(&segment.path))? {
         gathered.push(row);
         if gathered.len() == FEEDBACK_BATCH {
-            file.write(&feedback_batch(&gathered).map_err(at_part(&draft.passing))?)?;
+            file.write(&feedback_batch(&gathered).map_err(at_draft(&draft.passing))?)?;
             gathered.clear();
         }
     }
-    file.write(&feedback_batch(&gathered).map_err(at_part(&draft.passing))?)?;
+    file.write(&feedback_batch(&gathered).map_err(at_draft(&draft.passing))?)?;
     file.finish()
 }

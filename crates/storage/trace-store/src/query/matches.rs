@@ -72,8 +72,7 @@ impl Expr {
             Self::Present(field) => row.value(field) != Value::Null,
             Self::Text(wanted) => {
                 let wanted = wanted.to_lowercase();
-                row.input.to_lowercase().contains(&wanted)
-                    || row.output.to_lowercase().contains(&wanted)
+                [row.input, row.output].iter().any(|text| contains_lowercase(text, &wanted))
             }
         }
     }
@@ -90,6 +89,21 @@ impl Op {
             Self::Ge => order.is_ge(),
         }
     }
+}
+
+/// Whether `text`, in lower case, contains `wanted`, which is in lower case.
+fn contains_lowercase(text: &str, wanted: &str) -> bool {
+    if !text.is_ascii() {
+        return text.to_lowercase().contains(wanted);
+    }
+    let Some((first, rest)) = wanted.as_bytes().split_first() else { return true };
+    let starts_here = |at: &[u8]| {
+        at.split_first().is_some_and(|(here, after)| {
+            here.to_ascii_lowercase() == *first
+                && after.get(..rest.len()).is_some_and(|after| after.eq_ignore_ascii_case(rest))
+        })
+    };
+    (0..text.len()).any(|start| starts_here(&text.as_bytes()[start..]))
 }
 
 /// How two values compare; absent when one is, or when they are of different kinds.

@@ -36,6 +36,8 @@ async fn a_crash_at_any_step_is_recovered_from() {
         }
         writer.feedback_durable(feedback(30, 4)).await.unwrap();
         assert!(store.rotate_and_seal().await.is_err(), "{step:?}");
+        let drafts = files(folder.path()).iter().filter(|name| name.ends_with(".tmp")).count();
+        assert_eq!(drafts, 0, "{step:?}");
         assert_found(&store, 0..25).await;
         drop((writer, store));
 
