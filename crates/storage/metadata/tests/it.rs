@@ -46,7 +46,8 @@ macro_rules! on_both {
                 eprintln!(concat!("postgres: ", stringify!($check)));
                 let bench = Bench::postgres(&server, stringify!($check)).await;
                 let store = bench.store.clone();
-                $module::$check(bench).await;
+                // Boxed: all of them in one future would not fit a stack.
+                Box::pin($module::$check(bench)).await;
                 store.close().await;
             })*
         }
