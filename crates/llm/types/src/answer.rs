@@ -1,7 +1,7 @@
 //! Answers, whole and in pieces, unknown fields kept.
 
 use crate::message::{ToolCall, null_as_empty};
-use crate::usage::Usage;
+use crate::usage::{Usage, if_readable};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -23,7 +23,7 @@ pub struct Answer {
     /// One or more alternatives.
     pub choices: Vec<Choice>,
     /// Token counts, where the upstream says them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_readable")]
     pub usage: Option<Usage>,
     /// Everything else, as sent.
     #[serde(flatten)]
@@ -85,7 +85,7 @@ pub struct Chunk {
     #[serde(default, deserialize_with = "null_as_empty")]
     pub choices: Vec<ChunkChoice>,
     /// Token counts: usually in the last chunk, but accepted on any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_readable")]
     pub usage: Option<Usage>,
     /// Everything else, as sent.
     #[serde(flatten)]

@@ -260,6 +260,12 @@ mod tests {
     }
 
     #[test]
+    fn usage_in_an_unknown_shape_is_none() {
+        let gathered = gather(9, &[json!({"choices":[],"usage":{"tokens":3}})]);
+        assert_eq!(gathered.into_answer().usage, None);
+    }
+
+    #[test]
     fn growth_is_bounded_and_said() {
         let chunk = json!({"choices":[{"index":0,"delta":{"content":"äöü"}}]});
         let gathered = gather(7, &[chunk.clone(), chunk]);

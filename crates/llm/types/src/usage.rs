@@ -1,6 +1,6 @@
 //! Token counts as upstreams report them, and normalized.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 /// The `usage` object of OpenAI's dialect. Prompt tokens include cached ones, completion tokens
@@ -24,6 +24,11 @@ pub struct Usage {
     /// Everything else, as sent.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
+}
+
+/// Counts in a shape that nobody knows are no counts; the answer around them still is one.
+pub(crate) fn if_readable<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Usage>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(from)?).ok())
 }
 
 /// The kinds of prompt tokens.

@@ -1,0 +1,89 @@
+//! Reads a call.
+
+use crate::refusal::GatewayError;
+use bytes::Bytes;
+use pelton_context::OpContext;
+use pelton_ids::{InferenceId, TraceId};
+use pelton_llm_types::ChatRequest;
+
+/// A call as a surface hands it in.
+#[derive(Debug)]
+pub struct Call {
+    /// Who calls, for which project.
+    pub context: OpContext,
+    /// The body, in OpenAI's dialect.
+    pub body: Bytes,
+    /// The session that the `x-pelton-session` header names.
+    pub session: Option<String>,
+    /// The trace that the call belongs to, if the application says so.
+    pub trace: Option<TraceId>,
+}
+
+/// A call that was read.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) context: OpContext,
+    pub(crate) inference: InferenceId,
+    pub(crate) trace: TraceId,
+    pub(crate) request: ChatRequest,
+    pub(crate) unit: Unit,
+}
+
+/// What keeps its release from call to call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// The `user` field.
+    User(String),
+    /// A session, from the metadata or the header.
+    Session(String),
+    /// Nothing but the call itself.
+    Call(InferenceId),
+}
+
+impl Unit {
+    /// The text that is hashed.
+    pub(crate) fn key(&self) -> String {
+        match self {
+            Self::User(id) | Self::Session(id) => id.clone(),
+            Self::Call(id) => id.to_string(),
+        }
+    }
+
+    /// The caller's own id, if it gave one.
+    pub(crate) fn given(&self) -> Option<&str> {
+        match self {
+            Self::User(id) | Self::Session(id) => Some(id),
+            Self::Call(_) => None,
+        }
+    }
+
+    pub(crate) const fn how(&self) -> &'static str {
+        match self {
+            Self::User(_) => "sticky by user",
+            Self::Session(_) => "sticky by session",
+            Self::Call(_) => "by chance",
+        }
+    }
+}
+
+pub(crate) fn read(call: Call) -> Result<Received, GatewayError> {
+    let Call { context, body, session, trace } = call;
+    let request = ChatRequest::parse(body).map_err(GatewayError::BadRequest)?;
+    let inference = InferenceId::generate();
+    let unit = unit(&request, session, inference);
+    let trace = trace.unwrap_or_else(TraceId::generate);
+    Ok(Received { context, inference, trace, request, unit })
+}
+
+fn unit(request: &ChatRequest, session: Option<String>, inference: InferenceId) -> Unit {
+    let filled = |text: &String| !text.is_empty();
+    if let Some(user) = request.user.clone().filter(filled) {
+        return Unit::User(user);
+    }
+    let named = request.metadata.iter().find(|(name, _)| name == "session");
+    named
+        .map(|(_, session)| session.clone())
+        .or(session)
+        .filter(filled)
+        .map_or(Unit::Call(inference), Unit::Session)
+}

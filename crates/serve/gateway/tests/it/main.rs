@@ -1,0 +1,8 @@
+//! The gateway against mock upstreams: one binary, since linking is slow.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod ends;
+mod resilience;
+mod routing;
+mod streams;
+mod world;
