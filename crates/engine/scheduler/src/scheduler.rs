@@ -129,7 +129,7 @@ impl Scheduler {
             counters: Arc::clone(&counters),
             waiting: VecDeque::new(),
             running: Vec::new(),
-            life,
+            _life: life,
         };
         thread::Builder::new()
             .name("scheduler".to_owned())

@@ -37,7 +37,7 @@ pub(crate) struct StepLoop {
     pub(crate) waiting: VecDeque<Admitted>,
     pub(crate) running: Vec<Sequence>,
     /// Never sends: it closes when this thread ends, however it ends.
-    pub(crate) life: watch::Sender<()>,
+    pub(crate) _life: watch::Sender<()>,
 }
 
 impl StepLoop {
