@@ -38,7 +38,7 @@ fn record(number: u64, rows: u64, start: Micros) -> TraceRecord {
             release_name: Some(format!("support@{}", number % 2)),
             model: "pelton-tiny".into(),
             provider: "engine".into(),
-            status: if mixed % 50 == 0 { Status::Error } else { Status::Ok },
+            status: if mixed.is_multiple_of(50) { Status::Error } else { Status::Ok },
             error_code: None,
             streamed: true,
             latency_us: 10_000 + small(900_000),
