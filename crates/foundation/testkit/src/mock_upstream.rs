@@ -243,6 +243,13 @@ struct Watch {
     report: mpsc::UnboundedSender<usize>,
 }
 
+impl Watch {
+    /// The exchange came to its end, so that dropping it is no surprise.
+    const fn end(&mut self) {
+        self.ended = true;
+    }
+}
+
 impl Drop for Watch {
     fn drop(&mut self) {
         if !self.ended {
@@ -280,7 +287,7 @@ fn play(
         loop {
             match pieces.next() {
                 None => {
-                    watch.ended = true;
+                    watch.end();
                     return None;
                 }
                 Some(Piece::Bytes(bytes)) => return Some((Ok(bytes), (pieces, watch))),
@@ -289,7 +296,7 @@ fn play(
                 Some(Piece::Cut) => {
                     // While the body waits, what was written so far leaves for the caller.
                     tokio::task::yield_now().await;
-                    watch.ended = true;
+                    watch.end();
                     return Some((Err(std::io::Error::other("cut")), (pieces, watch)));
                 }
             }

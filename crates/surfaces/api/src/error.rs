@@ -1,6 +1,7 @@
 //! One table of error codes, and how an error is told to a caller.
 
 use axum::Json;
+use pelton_metadata::StoreError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -85,7 +86,7 @@ pub struct ErrorDetail {
     pub message: String,
     /// What to do next.
     pub hint: String,
-    /// Set by the outermost layer: names the request in the server's log.
+    /// Names the request in the server's log.
     pub request_id: Option<String>,
 }
 
@@ -133,7 +134,7 @@ impl IntoResponse for ApiError {
                 title: self.code.title().into(),
                 message: self.message,
                 hint: self.hint.unwrap_or_else(|| self.code.hint().into()),
-                request_id: None,
+                request_id: crate::authenticate::current_request().map(|id| id.to_string()),
             },
         };
         let mut response = (self.code.status(), Json(body)).into_response();
@@ -141,6 +142,23 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::Forbidden(_) => Code::Forbidden,
+            StoreError::NotFound { .. } => Code::NotFound,
+            StoreError::Conflict { .. } | StoreError::Stale { .. } | StoreError::Fenced(_) => {
+                Code::Conflict
+            }
+            StoreError::Invalid(_) | StoreError::BadCursor => Code::InvalidRequest,
+            StoreError::DeadlineExceeded => Code::Unavailable,
+            StoreError::DiskFull => Code::StorageFull,
+            _ => return Self::internal(&error),
+        };
+        Self::new(code, error.to_string())
     }
 }
 

@@ -123,7 +123,7 @@ fn draw_item(draw: &mut ChaCha8Rng) -> Item {
     let answer = target.map_or_else(|| NOT_FOUND.to_owned(), |at| found(&headers[at]));
     Item {
         system: SYSTEM,
-        prompt: format!("{list}\nCustomer: {question}"),
+        prompt: format!("Customer: {question}\n{list}"),
         answer,
         kind,
         target,
@@ -262,7 +262,7 @@ mod tests {
 
     /// Reads an item's prompt as a reader would, without looking at what the generator knows.
     fn solve(prompt: &str) -> String {
-        let (list, question) = prompt.split_once("\nCustomer: ").unwrap();
+        let (question, list) = prompt.strip_prefix("Customer: ").unwrap().split_once('\n').unwrap();
         let bills: Vec<[String; 4]> = list
             .lines()
             .map(|line| {

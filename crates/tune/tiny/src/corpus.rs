@@ -1,4 +1,4 @@
-//! The corpus: five stages from bare copies to full-size records, each item a pure function of its
+//! The corpus: seven stages from bare copies to full-size records, each item a pure function of its
 //! stage and index.
 //!
 //! Induction (continuing what stood after an earlier occurrence) decides everything else, so dense copies
@@ -15,7 +15,9 @@ use crate::tasks::{LEVELS, Level, compare, copy, fill, intent, lookup, select};
 use crate::tokenizer::{ASSISTANT, BOS, EOS, TinyTokenizer, USER, extend, push};
 
 /// How many stages the curriculum has.
-pub const STAGES: usize = 5;
+pub const STAGES: usize = 7;
+/// The stages whose items the tokenizer is trained on: those before the desks.
+pub const TOKENIZER_STAGES: usize = 5;
 /// The weight of context tokens in the loss: they are mostly random values, which nothing can predict.
 pub const CONTEXT_WEIGHT: f32 = 0.125;
 
@@ -30,9 +32,11 @@ const SHARES: [[f64; 7]; STAGES] = [
     [0.22, 0.28, 0.20, 0.08, 0.09, 0.04, 0.09],
     [0.10, 0.18, 0.26, 0.18, 0.11, 0.06, 0.11],
     [0.06, 0.13, 0.27, 0.23, 0.11, 0.07, 0.13],
+    [0.12, 0.12, 0.08, 0.53, 0.05, 0.04, 0.06],
+    [0.10, 0.13, 0.10, 0.48, 0.06, 0.04, 0.09],
 ];
 /// Shares of items that are random token ids to repeat, taken before the tasks' shares.
-const RAW_COPY: [f64; STAGES] = [1.0, 0.30, 0.08, 0.02, 0.01];
+const RAW_COPY: [f64; STAGES] = [1.0, 0.30, 0.08, 0.02, 0.01, 0.02, 0.02];
 
 /// The corpus under one seed.
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +100,11 @@ impl Corpus {
         let level = if draw.chance(0.6) { top } else { draw.below(top + 1) };
         // Several questions about one text teach more per token than one.
         let turns = 1 + draw.weighted(&[0.4, 0.2, 0.2, 0.2]);
+        if stage >= TOKENIZER_STAGES && task == Task::Bill && draw.chance(0.9) {
+            let shuffled = stage > TOKENIZER_STAGES;
+            let turns = if shuffled { draw.between(1, 4) } else { draw.between(2, 5) };
+            return draw_in_split(self.split, draw, |draw| select::desk(draw, turns, shuffled));
+        }
         draw_in_split(self.split, draw, |draw| make(draw, task, level, turns))
     }
 }
@@ -114,7 +123,7 @@ fn make(draw: &mut Draw, task: Task, level: Level, turns: usize) -> Conversation
 
 /// Random different ids, then the same again: nothing but induction predicts the second half.
 fn raw_copy(draw: &mut Draw, stage: usize, vocab: usize) -> Example {
-    let count = draw.between(4, [12, 16, 24, 32, 40][stage]);
+    let count = draw.between(4, [12, 16, 24, 32, 40, 40, 40][stage]);
     let first = crate::tokenizer::SPECIAL.len();
     let ids = draw.distinct(count, |draw| draw.between(first, vocab - 1));
     let ids: Vec<u32> = ids.into_iter().filter_map(|id| u32::try_from(id).ok()).collect();

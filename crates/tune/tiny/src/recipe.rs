@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pelton_model::{BaseModel, LlamaConfig};
+use serde::{Deserialize, Serialize};
 use pelton_trainer::{
     CurvePoint, Decay, Example, Optimizer, Progress, RunLength, Schedule, TrainConfig, TrainData,
     Trained, logits, model_at_checkpoint, train,
@@ -41,8 +42,14 @@ pub struct Recipe {
     pub curriculum_tokens: u64,
     /// Tokens at the peak learning rate.
     pub stable_tokens: u64,
-    /// Tokens over which the learning rate falls to zero.
+    /// Tokens over which the learning rate begins to fall.
     pub decay_tokens: u64,
+    /// Tokens over which it would fall to zero, if the next phase did not take over.
+    pub decay_length: u64,
+    /// Tokens of the third phase, on desks, whose rate starts where the second left it and falls to zero.
+    pub focus_tokens: u64,
+    /// Tokens of the last phase, on desks with questions first as well; its rate starts like the third's.
+    pub final_tokens: u64,
     /// Tokens of one step.
     pub batch_tokens: usize,
     /// Longest example in tokens.
@@ -70,7 +77,10 @@ impl Default for Recipe {
             feed_forward: 352,
             curriculum_tokens: 30_000_000,
             stable_tokens: 9_050_386,
-            decay_tokens: 13_000_000,
+            decay_tokens: 4_727_038,
+            decay_length: 13_000_000,
+            focus_tokens: 4_000_000,
+            final_tokens: 10_000_000,
             batch_tokens: 3_072,
             longest: 400,
             muon_rate: 0.02,
@@ -97,28 +107,31 @@ pub fn reproduce(
     let maker = Maker::new(recipe, work)?;
     let stable = maker.phase(&maker.first_model()?, Phase::Stable, on_progress)?;
     let decayed = maker.phase(&stable.model, Phase::Decay, on_progress)?;
-    let abilities = maker.abilities(&decayed.model, recipe.gate_items)?;
-    maker.export(&decayed.model, out)?;
-    let curve: Vec<(u64, f32)> = stable
-        .curve
-        .iter()
-        .map(|point| (point.tokens, point.loss))
-        .chain(decayed.curve.iter().map(|point| (stable.tokens + point.tokens, point.loss)))
-        .collect();
+    let focused = maker.phase(&decayed.model, Phase::Focus, on_progress)?;
+    let last = maker.phase(&focused.model, Phase::Final, on_progress)?;
+    let abilities = maker.abilities(&last.model, recipe.gate_items)?;
+    maker.export(&last.model, out)?;
+    let records = [&stable.record, &decayed.record, &focused.record, &last.record];
+    let mut curve: Vec<(u64, f32)> = Vec::new();
+    let mut before = 0;
+    for record in records {
+        curve.extend(record.curve.iter().map(|point| (before + point.tokens, point.loss)));
+        before += record.tokens;
+    }
     std::fs::write(out.join("loss_curve.svg"), loss_curve::svg(&curve, 200))?;
     let final_loss =
-        decayed.curve.iter().rev().find_map(|point| point.val_loss).unwrap_or(f32::NAN);
+        last.record.curve.iter().rev().find_map(|point| point.val_loss).unwrap_or(f32::NAN);
     let run = Run {
-        parameters: decayed.model.weights().len(),
+        parameters: last.model.weights().len(),
         vocab: recipe.vocab,
         width: recipe.width,
         layers: recipe.layers,
         heads: recipe.heads,
         kv_heads: recipe.heads / 2,
         feed_forward: recipe.feed_forward,
-        steps: stable.steps + decayed.steps,
-        tokens: stable.tokens + decayed.tokens,
-        seconds: stable.seconds + decayed.seconds,
+        steps: records.iter().map(|record| record.steps).sum(),
+        tokens: before,
+        seconds: records.iter().map(|record| record.seconds).sum(),
         threads: recipe.threads,
         seed: recipe.seed,
         learning_rate: recipe.adamw_rate,
@@ -145,7 +158,7 @@ pub fn export_checkpoint(
 ) -> Result<Vec<Ability>, TinyError> {
     let maker = Maker::new(recipe, work)?;
     let first = maker.first_model()?;
-    for phase in [Phase::Decay, Phase::Stable] {
+    for phase in [Phase::Final, Phase::Focus, Phase::Decay, Phase::Stable] {
         if let Some((_, model)) = model_at_checkpoint(&first, &maker.checkpoints(phase))? {
             maker.export(&model, out)?;
             return maker.abilities(&model, 60);
@@ -158,6 +171,8 @@ pub fn export_checkpoint(
 enum Phase {
     Stable,
     Decay,
+    Focus,
+    Final,
 }
 
 struct Maker<'a> {
@@ -169,6 +184,12 @@ struct Maker<'a> {
 /// What one phase of the run made.
 struct Phased {
     model: Arc<BaseModel>,
+    record: PhaseRecord,
+}
+
+/// How a phase went, kept beside its model so that a run that goes on does not do it again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct PhaseRecord {
     steps: u64,
     tokens: u64,
     seconds: f64,
@@ -186,6 +207,8 @@ impl<'a> Maker<'a> {
         self.work.join(match phase {
             Phase::Stable => "stable",
             Phase::Decay => "decay",
+            Phase::Focus => "focus",
+            Phase::Final => "final",
         })
     }
 
@@ -212,27 +235,37 @@ impl<'a> Maker<'a> {
         on_progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<Phased, TinyError> {
         let recipe = self.recipe;
-        let (tokens, decay, skip) = match phase {
-            Phase::Stable => (recipe.stable_tokens, Decay::Constant, 0),
-            // Data that the first phase did not see.
-            Phase::Decay => (recipe.decay_tokens, Decay::Linear, recipe.stable_tokens),
+        let done = self.checkpoints(phase).with_extension("done");
+        if let Ok(record) = std::fs::read(done.join("phase.json")) {
+            return Ok(Phased {
+                model: Arc::new(BaseModel::load(&done)?),
+                record: serde_json::from_slice(&record)?,
+            });
+        }
+        // Tokens, the length that the schedule is laid out for, how it falls, the rates' share, and the tokens
+        // before, so that no phase sees data of another.
+        let left = 1.0 - recipe.decay_tokens as f64 / recipe.decay_length.max(1) as f64;
+        let before = recipe.stable_tokens + recipe.decay_tokens;
+        let (tokens, length, decay, share, skip) = match phase {
+            Phase::Stable => (recipe.stable_tokens, recipe.curriculum_tokens, Decay::Constant, 1.0, 0),
+            Phase::Decay => (recipe.decay_tokens, recipe.decay_length, Decay::Linear, 1.0, recipe.stable_tokens),
+            Phase::Focus => (recipe.focus_tokens, recipe.focus_tokens, Decay::Linear, left, before),
+            Phase::Final => {
+                (recipe.final_tokens, recipe.final_tokens, Decay::Linear, left, before + recipe.focus_tokens)
+            }
         };
         let settings = TrainConfig {
-            optimizer: Optimizer::Muon { learning_rate: recipe.muon_rate, momentum: 0.95 },
-            learning_rate: recipe.adamw_rate,
+            optimizer: Optimizer::Muon { learning_rate: recipe.muon_rate * share, momentum: 0.95 },
+            learning_rate: recipe.adamw_rate * share,
             schedule: Schedule { warmup_steps: if skip == 0 { 100 } else { 20 }, decay, hold: 0.0 },
             batch_tokens: recipe.batch_tokens,
-            // The first phase ends by the callback, so that its length can be decided while it runs.
-            length: RunLength::Tokens(if phase == Phase::Stable {
-                recipe.curriculum_tokens
-            } else {
-                tokens
-            }),
+            // A phase ends by the callback, so that its length can be decided while it runs.
+            length: RunLength::Tokens(length),
             seed: recipe.seed,
             threads: recipe.threads,
             validation_interval: 500,
             checkpoint_interval: 100,
-            ..TrainConfig::pretrain(tokens)
+            ..TrainConfig::pretrain(length)
         };
         let corpus = Corpus::new(recipe.seed, Split::Train);
         let source = CorpusSource::new(
@@ -256,13 +289,11 @@ impl<'a> Maker<'a> {
             return Err(TinyError::Interrupted(self.work.to_owned()));
         };
         let report = outcome.report;
-        Ok(Phased {
-            model: Arc::new(model),
-            steps: report.steps,
-            tokens: report.tokens,
-            seconds: report.seconds,
-            curve: report.curve,
-        })
+        let record =
+            PhaseRecord { steps: report.steps, tokens: report.tokens, seconds: report.seconds, curve: report.curve };
+        model.save(&done)?;
+        std::fs::write(done.join("phase.json"), serde_json::to_vec(&record)?)?;
+        Ok(Phased { model: Arc::new(model), record })
     }
 
     fn validation(&self) -> Result<Vec<Example>, TinyError> {

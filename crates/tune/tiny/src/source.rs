@@ -8,7 +8,7 @@ use crate::error::TinyError;
 use crate::tokenizer::{BOS, EOS, TinyTokenizer};
 
 /// The share of the token budget after which each stage ends.
-const STAGE_ENDS: [f64; STAGES - 1] = [0.018, 0.06, 0.20, 0.301_679];
+const STAGE_ENDS: [f64; STAGES - 1] = [0.018, 0.06, 0.20, 0.301_679, 0.459_247, 0.592_580];
 
 /// A stream of pretraining examples over a budget of tokens.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::{AddedToken, Tokenizer};
 
 use crate::conversation::Conversation;
-use crate::corpus::{Corpus, STAGES};
+use crate::corpus::{Corpus, TOKENIZER_STAGES};
 use crate::draw::Draw;
 use crate::error::TinyError;
 use crate::tasks::intent::any_sentence;
@@ -63,7 +63,7 @@ impl TinyTokenizer {
             .initial_alphabet(alphabet)
             .build();
         let mut texts = Vec::new();
-        for stage in 1..STAGES {
+        for stage in 1..TOKENIZER_STAGES {
             for index in 0..items {
                 let item = corpus.conversation(stage, ((stage as u64) << 32) | index);
                 texts.extend([item.system, item.user, item.answer]);

@@ -33,7 +33,7 @@ pub struct TrafficShare {
     /// Its name.
     pub release_name: String,
     /// Its share in percent; all shares of an endpoint sum to 100.
-    pub weight: f64,
+    pub weight: u32,
 }
 
 /// A change of traffic.
@@ -69,5 +69,5 @@ pub struct WeightedRelease {
     /// The release's id or name.
     pub release_id: String,
     /// Its share in percent.
-    pub weight: f64,
+    pub weight: u32,
 }

@@ -61,8 +61,10 @@ pub struct Gate {
     pub passed: bool,
     /// `name`, `passed` and `detail` of each rule.
     pub rules: Value,
-    /// What was asked.
-    pub request: Value,
+    /// What was compared on the task.
+    pub task: Value,
+    /// What was compared on the regression set.
+    pub regression: Option<Value>,
     /// When it was decided.
     pub created_at: String,
 }

@@ -140,3 +140,85 @@ pub struct FinetuneRequest {
     #[serde(default)]
     pub max_minutes: Option<f64>,
 }
+
+/// What a dataset build made: published by the job's own process.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetOutput {
+    /// The dataset's name.
+    pub dataset: String,
+    /// Digests of the JSONL files of `train`, `validation` and `test`, uploaded before.
+    pub files: SplitFiles,
+    /// Rows left out, by reason.
+    pub dropped: Value,
+    /// Personal data masked, by kind.
+    pub scrubbed: Value,
+    /// Lengths and labels.
+    pub statistics: Value,
+    /// The dataset card, in Markdown.
+    pub card: String,
+}
+
+/// The files of a dataset version.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SplitFiles {
+    /// For learning.
+    pub train: SplitFile,
+    /// For stopping early.
+    pub validation: SplitFile,
+    /// For judging.
+    pub test: SplitFile,
+}
+
+/// One file of a dataset version.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SplitFile {
+    /// The blob.
+    pub digest: String,
+    /// Its rows.
+    pub rows: u64,
+}
+
+/// What a training made.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelOutput {
+    /// The adapter's files, uploaded before.
+    pub files: Vec<super::model::ModelFile>,
+    /// The model card, in Markdown.
+    pub card: String,
+    /// Every hyperparameter in force.
+    pub hyperparameters: Value,
+}
+
+/// What an evaluation made.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluationOutput {
+    /// Counts, scores and their intervals.
+    pub summary: EvaluationSummary,
+    /// The JSONL file of samples, uploaded before.
+    pub samples: String,
+}
+
+/// Counts, scores and their intervals.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluationSummary {
+    /// Items, those not scored among them.
+    pub n: i64,
+    /// Items without an answer; they count as wrong.
+    pub unscored: i64,
+    /// Share of exact answers with its 95 % Wilson interval.
+    pub exact_match: Value,
+    /// Macro-averaged F1 with its 95 % bootstrap interval.
+    pub macro_f1: Option<Value>,
+    /// Precision, recall and F1 of each label.
+    pub per_class: Value,
+    /// Exact match of each group.
+    pub by_group: Value,
+    /// Mean time of an answer.
+    pub mean_latency_ms: Option<f64>,
+}

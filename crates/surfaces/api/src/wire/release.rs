@@ -54,7 +54,7 @@ pub struct Sampling {
     pub max_tokens: Option<u32>,
     /// The same seed gives the same text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seed: Option<u64>,
+    pub seed: Option<i64>,
     /// Texts that end the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<Vec<String>>,
@@ -83,7 +83,7 @@ pub struct Release {
     /// SHA-256 of the bundle.
     pub digest: String,
     /// What it serves.
-    pub bundle: Value,
+    pub bundle: Bundle,
     /// When it was made.
     pub created_at: String,
     /// The gate that it passed.

@@ -14,7 +14,7 @@ pub struct StartRollout {
     pub candidate: String,
     /// The candidate's share at each stage, in percent, rising to 100.
     #[serde(default = "stages")]
-    pub stages: Vec<f64>,
+    pub stages: Vec<u32>,
     /// Requests that the candidate must have answered before a stage ends.
     #[serde(default = "fifty")]
     pub min_requests_per_stage: u64,
@@ -35,8 +35,8 @@ pub struct StartRollout {
     pub override_gate: Option<String>,
 }
 
-fn stages() -> Vec<f64> {
-    vec![10.0, 50.0, 100.0]
+fn stages() -> Vec<u32> {
+    vec![10, 50, 100]
 }
 const fn fifty() -> u64 {
     50
@@ -71,9 +71,9 @@ pub struct Rollout {
     /// Index of the present stage.
     pub stage: i64,
     /// The candidate's share at each stage.
-    pub stages: Vec<f64>,
+    pub stages: Vec<u32>,
     /// The candidate's present share.
-    pub weight: f64,
+    pub weight: u32,
     /// When it was started.
     pub started_at: String,
     /// When it ended.

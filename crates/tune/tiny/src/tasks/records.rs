@@ -2,8 +2,7 @@
 
 use super::Level;
 use crate::draw::Draw;
-use crate::words::{
-    ADJECTIVES, CITIES, MONTHS, NAMES, NOUNS, STATES, capitalized, digits, made_up,
+use crate::words::{ADJECTIVES, EVERYDAY, CITIES, MONTHS, NAMES, NOUNS, STATES, capitalized, digits, made_up,
 };
 
 /// What kind of value a field holds.
@@ -87,6 +86,90 @@ impl Records {
         kinds.truncate(fields);
         kinds.insert(0, Kind::Id);
         Self::draw(draw, level, noun, kinds, paper_label)
+    }
+
+    /// A desk's papers: `least` to six of them with an id, a date, a period and an amount each, in the forms that
+    /// desks use, under the labels of the base corpus. What one is called is any word, so that it must be copied.
+    pub fn desk(draw: &mut Draw, least: usize) -> Self {
+        let noun = match draw.below(5) {
+            0 | 1 => draw.pick(PAPER_CHOICES).replace(' ', "_"),
+            2 => draw.pick(NOUNS).to_owned(),
+            3 => draw.pick(NOUN_CHOICES).to_owned(),
+            _ => draw.pick(EVERYDAY).to_owned(),
+        };
+        // The telco desk's own word stays out of the corpus's desks.
+        let noun = if noun.starts_with("bill") { "paper".to_owned() } else { noun };
+        let kinds = vec![Kind::Id, Kind::Date, Kind::Month, Kind::Amount];
+        let short = draw.chance(0.7);
+        let labels: Vec<String> = kinds
+            .iter()
+            .map(|&kind| match kind {
+                Kind::Id if short => "id".to_owned(),
+                Kind::Date if short => "date".to_owned(),
+                _ => paper_label(draw, kind, &noun),
+            })
+            .collect();
+        let count = draw.between(least, 6) + 1;
+        let forms = [
+            Form { letter: draw.chance(0.15), digits: 3, style: 0 },
+            Form { letter: false, digits: 3, style: if draw.chance(0.85) { 0 } else { 3 } },
+            Form { letter: false, digits: 3, style: if draw.chance(0.8) { 2 } else { 0 } },
+            Form { letter: false, digits: 3, style: 1 },
+        ];
+        let columns: Vec<Vec<String>> = kinds
+            .iter()
+            .zip(forms)
+            .map(|(&kind, form)| draw.distinct(count, |draw| value(draw, kind, form)))
+            .collect();
+        let rows = (0..count).map(|row| columns.iter().map(|column| column[row].clone()).collect()).collect();
+        Self { noun, kinds, labels, rows }
+    }
+
+    /// The text of a desk's papers, one a line.
+    pub fn show_desk(&self, draw: &mut Draw) -> String {
+        let noun = capitalized(&self.noun);
+        let layout = draw.below(7);
+        let lines: Vec<String> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let [id, date, month, amount] = [&row[0], &row[1], &row[2], &row[3]];
+                let [_, of, covers, sum] = [&self.labels[0], &self.labels[1], &self.labels[2], &self.labels[3]];
+                match layout {
+                    0 => format!("{noun} {id}; {of} {date}; {covers} {month}; {sum} {amount}"),
+                    1 => format!("{id} | {date} | {month} | {amount}"),
+                    2 => format!("({id}) {of} {date}, {covers} {month}, {sum} {amount}"),
+                    3 => format!("{noun} {id}, {of} {date}, {covers} {month}, {sum} {amount}"),
+                    4 => format!("no {id}: {amount} for {month}, {of} {date}"),
+                    5 => format!("{date} - {noun} {id} - {covers} {month} - {sum} {amount}"),
+                    _ => format!("{id}: {of} {date}; {covers} {month}; {sum} {amount}"),
+                }
+            })
+            .collect();
+        lines.join("\n")
+    }
+
+    /// The same with what is asked for at the end of each line.
+    pub fn show_desk_ids_last(&self, draw: &mut Draw) -> String {
+        let noun = capitalized(&self.noun);
+        let layout = draw.below(6);
+        let lines: Vec<String> = self
+            .rows
+            .iter()
+            .map(|row| {
+                let [id, date, month, amount] = [&row[0], &row[1], &row[2], &row[3]];
+                let [name, of, covers, sum] = [&self.labels[0], &self.labels[1], &self.labels[2], &self.labels[3]];
+                match layout {
+                    0 => format!("{sum} {amount}; {covers} {month}; {of} {date}; {noun} {id}"),
+                    1 => format!("{amount} for {month}, {of} {date}, no {id}"),
+                    2 => format!("{month}: {amount}, {of} {date}, {name} {id}"),
+                    3 => format!("{sum} {amount}, {covers} {month}, {of} {date}, {name} {id}"),
+                    4 => format!("{covers} {month} | {sum} {amount} | {of} {date} | {name} {id}"),
+                    _ => format!("{sum}: {amount} - {covers}: {month} - {name}: {id} - {of}: {date}"),
+                }
+            })
+            .collect();
+        lines.join("\n")
     }
 
     fn draw(

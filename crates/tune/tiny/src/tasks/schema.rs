@@ -48,6 +48,25 @@ impl FoundSchema {
         Self { flag, yes, no, keys, places }
     }
 
+    /// A schema for a desk: the flag and the keys begin with the noun more often than not.
+    pub fn draw_for_desk(draw: &mut Draw, noun: &str, labels: &[&str]) -> Self {
+        let mut schema = Self::draw(draw, noun, labels);
+        if draw.chance(0.7) {
+            schema.flag = format!("{noun}_found");
+            schema.keys = labels
+                .iter()
+                .map(|label| {
+                    let key = label.replace(' ', "_");
+                    if key.starts_with(noun) { key } else { format!("{noun}_{key}") }
+                })
+                .collect();
+            if draw.chance(0.6) {
+                schema.places = labels.iter().map(|label| format!("<{noun} {label}>")).collect();
+            }
+        }
+        schema
+    }
+
     /// The object that stands for "found", with a mark in every field's place.
     #[must_use]
     pub fn found_form(&self) -> String {
@@ -80,6 +99,21 @@ impl FoundSchema {
             2 => format!("Reply only with JSON: {found} when found, {absent} when not."),
             3 => format!("If found, say {found}. If not, say {absent}."),
             _ => format!("Output {found}; if there is none, {absent}."),
+        }
+    }
+}
+
+impl FoundSchema {
+    /// A sentence that asks for this schema, in a desk's words at times.
+    pub fn desk_instruction(&self, draw: &mut Draw) -> String {
+        if draw.chance(0.6) {
+            return self.instruction(draw);
+        }
+        let (found, absent) = (self.found_form(), self.absent());
+        if draw.chance(0.5) {
+            format!("When it is there reply {found}, otherwise {absent}.")
+        } else {
+            format!("If there is such a one write {found}, otherwise write {absent}.")
         }
     }
 }

@@ -18,6 +18,49 @@ pub fn bill(draw: &mut Draw, level: Level, turns: usize) -> Conversation {
     ask(draw, level, turns, Task::Bill, records)
 }
 
+/// One item over a desk's papers, answered with an object that says whether the paper was found.
+///
+/// `shuffled` adds short lists, lines that end with the id, and questions that come before the list: matching is
+/// learned there first, because every line can be compared as it is read.
+pub fn desk(draw: &mut Draw, turns: usize, shuffled: bool) -> Conversation {
+    let least = if shuffled && draw.chance(0.5) { 2 } else { 3 };
+    let mut records = Records::desk(draw, least);
+    let absent_row = records.take_absent();
+    let question_first = shuffled && draw.chance(0.65);
+    let text = if shuffled && draw.chance(0.5) { records.show_desk_ids_last(draw) } else { records.show_desk(draw) };
+    let wanted = match draw.below(10) {
+        0..=6 => vec![0, 1],
+        7 => vec![0],
+        8 => vec![1, 0],
+        _ => vec![0, 1, 3],
+    };
+    let labels: Vec<&str> = wanted.iter().map(|&at| records.labels[at].as_str()).collect();
+    let schema = FoundSchema::draw_for_desk(draw, &records.noun, &labels);
+    let noun = &records.noun;
+    let intro = match draw.below(5) {
+        0 => String::new(),
+        1 => format!("Find the {noun} the customer means. "),
+        2 => format!("You help customers with each {noun}. Find the one they mean. "),
+        3 => "You work at a desk. ".to_owned(),
+        _ => format!("You answer questions on one {noun}. "),
+    };
+    let system = format!("{intro}{}", schema.desk_instruction(draw));
+    let form = Form::Found(schema);
+    let lead = draw.pick(&["", "Question: ", "Q: ", "Client: ", "User asks: ", "They ask: "]);
+    let turns = (0..turns.max(1))
+        .map(|turn| {
+            let (question, answer) = question(draw, &records, &absent_row, &form, &wanted);
+            let user = match (turn, question_first) {
+                (0, true) => format!("{lead}{question}\n{text}"),
+                (0, false) => format!("{text}\n{lead}{question}"),
+                _ => question,
+            };
+            (user, answer)
+        })
+        .collect();
+    Conversation::from_turns(Task::Bill, system, turns)
+}
+
 /// What the instruction asks answers to look like.
 enum Form {
     /// One field's value, or a word for none.

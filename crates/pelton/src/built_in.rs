@@ -1,0 +1,180 @@
+//! The base model that comes with the binary, or the one that the configuration names: registered
+//! at the first start, with a release and an endpoint of its own.
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use pelton_artifacts::{Artifacts, Manifest, ManifestFile, Stored};
+use pelton_config::Config;
+use pelton_context::OpContext;
+use pelton_metadata::{
+    Bundle, EndpointChange, ModelFile, ModelKind, NewModel, NewRelease, Store, StoreError,
+    TrafficShare,
+};
+use rust_embed::RustEmbed;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+/// The files of `pelton-tiny`.
+#[derive(RustEmbed)]
+#[folder = "../../models/pelton-tiny"]
+struct BuiltIn;
+
+/// Files that a model folder may hold and the engine reads.
+const WANTED: [&str; 5] = ["json", "safetensors", "jinja", "md", "model"];
+
+/// Bytes of a model card at most.
+const LARGEST_CARD: u64 = 1 << 20;
+
+/// A file's content, or where it is.
+enum Content {
+    Bytes(Bytes),
+    File(PathBuf),
+}
+
+/// A model folder's files with their content.
+struct Folder {
+    name: String,
+    endpoint: String,
+    files: Vec<(String, Content)>,
+    license: String,
+}
+
+/// Registers the configured base model if it is not, and answers its reference.
+pub async fn register(
+    config: &Config,
+    store: &Store,
+    artifacts: &Artifacts,
+    context: &OpContext,
+) -> anyhow::Result<String> {
+    let folder = if config.engine.model.as_os_str().is_empty() {
+        built_in()
+    } else {
+        read(&config.engine.model)?
+    };
+    let mut files = Vec::new();
+    let mut card = String::new();
+    let mut pins = Vec::new();
+    for (path, content) in &folder.files {
+        let Stored { digest, size, pin } = match content {
+            Content::Bytes(bytes) => artifacts.put_bytes(bytes.clone()).await?,
+            Content::File(file) => artifacts.put_file(file).await?,
+        };
+        pins.push(pin);
+        if path == "README.md" {
+            let text = artifacts.read(digest, LARGEST_CARD).await?;
+            card = String::from_utf8_lossy(&text).into_owned();
+        }
+        files.push(ModelFile { path: path.clone(), digest, size });
+    }
+    let listed = files
+        .iter()
+        .map(|ModelFile { path, digest, size }| ManifestFile {
+            path: path.clone(),
+            digest: *digest,
+            size: *size,
+        })
+        .collect();
+    let manifest = Manifest::new("model", listed, serde_json::Value::Null)?;
+    let manifest = artifacts.manifest_put(&manifest).await?.digest;
+    match store.model_get(context, &folder.name).await {
+        Ok(found) if found.digest == manifest => return Ok(found.reference),
+        Ok(_) | Err(StoreError::NotFound { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let model = store
+        .model_create(
+            context,
+            NewModel {
+                name: folder.name,
+                kind: ModelKind::Base,
+                base: None,
+                digest: manifest,
+                license: folder.license,
+                card,
+                lineage: None,
+                files,
+                job_id: None,
+            },
+        )
+        .await?;
+    tracing::info!(model = %model.reference, "registered the base model");
+    serve(store, context, &folder.endpoint, &model.reference, model.version).await?;
+    Ok(model.reference)
+}
+
+/// Makes a release of the base, and an endpoint for it unless there is one of that name.
+async fn serve(
+    store: &Store,
+    context: &OpContext,
+    endpoint: &str,
+    reference: &str,
+    version: i64,
+) -> anyhow::Result<()> {
+    let bundle = Bundle { model: Some(reference.into()), ..Bundle::default() };
+    let name = format!("{endpoint}-base-{version}");
+    let release = match store
+        .release_create(context, NewRelease { name: name.clone(), bundle, gate: None })
+        .await
+    {
+        Err(StoreError::Conflict { .. }) => store.release_get_by_name(context, &name).await?,
+        made => made?,
+    };
+    let change = EndpointChange {
+        traffic: vec![TrafficShare { release_id: release.id, weight: 100 }],
+        expected: Some(0),
+        reason: "the base model, at first start".into(),
+    };
+    match store.endpoint_put(context, endpoint, change).await {
+        Ok(_) | Err(StoreError::Stale { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn built_in() -> Folder {
+    let files = BuiltIn::iter()
+        .filter_map(|path| {
+            let content = match BuiltIn::get(&path)?.data {
+                Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+                Cow::Owned(bytes) => Bytes::from(bytes),
+            };
+            Some((path.into_owned(), Content::Bytes(content)))
+        })
+        .collect();
+    Folder {
+        name: "pelton/pelton-tiny".into(),
+        endpoint: "pelton-tiny".into(),
+        files,
+        license: "Apache-2.0".into(),
+    }
+}
+
+fn read(folder: &Path) -> anyhow::Result<Folder> {
+    let place = || format!("the model folder {} (engine.model)", folder.display());
+    let name = folder
+        .canonicalize()
+        .with_context(place)?
+        .file_name()
+        .map(|name| name.to_string_lossy().to_lowercase())
+        .with_context(place)?;
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(place)? {
+        let path = entry?.path();
+        let wanted = path
+            .extension()
+            .is_some_and(|extension| WANTED.iter().any(|wanted| extension == *wanted));
+        if !path.is_file() || !wanted {
+            continue;
+        }
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        files.push((file, Content::File(path)));
+    }
+    files.sort_by(|left, right| left.0.cmp(&right.0));
+    anyhow::ensure!(
+        files.iter().any(|(path, _)| path == "config.json")
+            && files.iter().any(|(path, _)| path == "tokenizer.json"),
+        "{} holds no config.json or no tokenizer.json: give a model in Hugging Face's format",
+        place()
+    );
+    let endpoint = name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
+    Ok(Folder { name: format!("local/{name}"), endpoint, files, license: String::new() })
+}

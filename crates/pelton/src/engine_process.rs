@@ -1,0 +1,120 @@
+//! `pelton engine …`: the engine's process, and a look at a model's logits.
+
+use crate::engines::TOKEN_VARIABLE;
+use anyhow::Context as _;
+use clap::Subcommand;
+use pelton_engine_server::EngineOptions;
+use pelton_model::{Adapter, BaseModel, Precision};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// What the engine's process does.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Serve one base model and its adapters on a loopback port.
+    Serve {
+        /// The model's folder.
+        #[arg(long)]
+        model: PathBuf,
+        /// The name under which callers ask for the base.
+        #[arg(long)]
+        name: String,
+        /// `f32` or `q8_0`.
+        #[arg(long, default_value = "f32")]
+        quantization: String,
+        /// Threads that compute.
+        #[arg(long, default_value_t = 2)]
+        threads: usize,
+        /// Sequences that decode together.
+        #[arg(long, default_value_t = 64)]
+        max_batch: usize,
+        /// Requests that may wait.
+        #[arg(long, default_value_t = 512)]
+        max_waiting: usize,
+        /// Tokens that the key-value cache holds.
+        #[arg(long, default_value_t = 65_536)]
+        kv_tokens: usize,
+        /// `pretty` or `json`.
+        #[arg(long, default_value = "pretty")]
+        log_format: String,
+        /// What is logged.
+        #[arg(long, default_value = "info")]
+        log_filter: String,
+    },
+    /// Print the logits after each of a few tokens as JSON, to compare with another implementation.
+    Logits {
+        /// The model's folder.
+        #[arg(long)]
+        model: PathBuf,
+        /// A PEFT adapter's folder.
+        #[arg(long)]
+        adapter: Option<PathBuf>,
+        /// The tokens.
+        #[arg(long, value_delimiter = ',', default_value = "1,5,9,42,17,300,8,77,120,33")]
+        tokens: Vec<u32>,
+    },
+}
+
+/// Runs the command.
+pub fn serve(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve {
+            model,
+            name,
+            quantization,
+            threads,
+            max_batch,
+            max_waiting,
+            kv_tokens,
+            log_format,
+            log_filter,
+        } => {
+            let format = if log_format == "json" {
+                pelton_telemetry::LogFormat::Json
+            } else {
+                pelton_telemetry::LogFormat::Pretty
+            };
+            pelton_telemetry::init(format, &log_filter)?;
+            let mut options = EngineOptions::new(model);
+            options.served_name = name;
+            options.quantization = precision(&quantization)?;
+            options.threads = threads;
+            options.max_batch = max_batch;
+            options.max_waiting = max_waiting;
+            options.kv_tokens = kv_tokens;
+            options.token = Some(token()?);
+            crate::runtime(1)?.block_on(pelton_engine_server::serve(options))?;
+        }
+        Command::Logits { model, adapter, tokens } => print_logits(&model, adapter, &tokens)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn precision(text: &str) -> anyhow::Result<Precision> {
+    match text {
+        "f32" => Ok(Precision::F32),
+        "q8_0" => Ok(Precision::Q8_0),
+        _ => anyhow::bail!("`{text}` is no precision: there are f32 and q8_0"),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the binary reads the environment")]
+fn token() -> anyhow::Result<String> {
+    std::env::var(TOKEN_VARIABLE)
+        .with_context(|| format!("{TOKEN_VARIABLE} is not set: `pelton up` starts engines"))
+}
+
+#[expect(clippy::print_stdout, reason = "the logits are the command's answer")]
+fn print_logits(
+    model: &std::path::Path,
+    adapter: Option<PathBuf>,
+    tokens: &[u32],
+) -> anyhow::Result<()> {
+    let model = Arc::new(BaseModel::load(model)?);
+    let adapter = adapter.map(|folder| Adapter::load(&folder, model.config())).transpose()?;
+    let logits = pelton_trainer::logits(&model, adapter.as_ref(), tokens)?;
+    let rows: Vec<&[f32]> = logits.chunks(model.config().vocab_size).collect();
+    println!("{}", serde_json::json!({ "tokens": tokens, "logits": rows }));
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! The binary as a whole: real processes, real stores, real sockets.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "tests")]
+
+mod authorization;
+mod bad_input;
+mod chaos;
+mod served;
+mod server;
