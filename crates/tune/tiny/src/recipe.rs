@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pelton_model::{BaseModel, LlamaConfig};
-use serde::{Deserialize, Serialize};
 use pelton_trainer::{
     CurvePoint, Decay, Example, Optimizer, Progress, RunLength, Schedule, TrainConfig, TrainData,
     Trained, logits, model_at_checkpoint, train,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::abilities::measure;
 use crate::conversation::{Conversation, Task};
@@ -247,12 +247,20 @@ impl<'a> Maker<'a> {
         let left = 1.0 - recipe.decay_tokens as f64 / recipe.decay_length.max(1) as f64;
         let before = recipe.stable_tokens + recipe.decay_tokens;
         let (tokens, length, decay, share, skip) = match phase {
-            Phase::Stable => (recipe.stable_tokens, recipe.curriculum_tokens, Decay::Constant, 1.0, 0),
-            Phase::Decay => (recipe.decay_tokens, recipe.decay_length, Decay::Linear, 1.0, recipe.stable_tokens),
-            Phase::Focus => (recipe.focus_tokens, recipe.focus_tokens, Decay::Linear, left, before),
-            Phase::Final => {
-                (recipe.final_tokens, recipe.final_tokens, Decay::Linear, left, before + recipe.focus_tokens)
+            Phase::Stable => {
+                (recipe.stable_tokens, recipe.curriculum_tokens, Decay::Constant, 1.0, 0)
             }
+            Phase::Decay => {
+                (recipe.decay_tokens, recipe.decay_length, Decay::Linear, 1.0, recipe.stable_tokens)
+            }
+            Phase::Focus => (recipe.focus_tokens, recipe.focus_tokens, Decay::Linear, left, before),
+            Phase::Final => (
+                recipe.final_tokens,
+                recipe.final_tokens,
+                Decay::Linear,
+                left,
+                before + recipe.focus_tokens,
+            ),
         };
         let settings = TrainConfig {
             optimizer: Optimizer::Muon { learning_rate: recipe.muon_rate * share, momentum: 0.95 },
@@ -289,8 +297,12 @@ impl<'a> Maker<'a> {
             return Err(TinyError::Interrupted(self.work.to_owned()));
         };
         let report = outcome.report;
-        let record =
-            PhaseRecord { steps: report.steps, tokens: report.tokens, seconds: report.seconds, curve: report.curve };
+        let record = PhaseRecord {
+            steps: report.steps,
+            tokens: report.tokens,
+            seconds: report.seconds,
+            curve: report.curve,
+        };
         model.save(&done)?;
         std::fs::write(done.join("phase.json"), serde_json::to_vec(&record)?)?;
         Ok(Phased { model: Arc::new(model), record })

@@ -172,7 +172,12 @@ fn items_are_pure_functions_of_seed_and_index() {
 fn splits_share_no_question() {
     let train = Corpus::new(1, Split::Train);
     let seen: HashSet<String> = (0..3_000)
-        .map(|index| train.conversation(4 + usize::try_from(index % 3).unwrap(), index).first_user().to_owned())
+        .map(|index| {
+            train
+                .conversation(4 + usize::try_from(index % 3).unwrap(), index)
+                .first_user()
+                .to_owned()
+        })
         .chain((0..1_000).map(|index| regression::rehearsal(1, index).user))
         .collect();
     let held_out = regression::items();
@@ -235,8 +240,10 @@ fn the_tokenizer_is_the_same_each_time_and_gives_every_digit_its_own_token() {
 #[test]
 fn the_stage_follows_the_tokens_seen() {
     let source = CorpusSource::new(Corpus::new(1, Split::Train), tokenizer(), 1_000_000, 384);
-    let stages: Vec<usize> =
-        [0, 30_000, 110_000, 300_000, 400_000, 500_000, 700_000].into_iter().map(|seen| source.stage(seen)).collect();
+    let stages: Vec<usize> = [0, 30_000, 110_000, 300_000, 400_000, 500_000, 700_000]
+        .into_iter()
+        .map(|seen| source.stage(seen))
+        .collect();
     assert_eq!(stages, [0, 1, 2, 3, 4, 5, 6]);
     assert_eq!(source.example(5, 700_000), source.example(5, 900_000));
     assert!((0..200).all(|index| source.example(index, 900_000).tokens.len() <= 384));

@@ -2,7 +2,8 @@
 
 use super::Level;
 use crate::draw::Draw;
-use crate::words::{ADJECTIVES, EVERYDAY, CITIES, MONTHS, NAMES, NOUNS, STATES, capitalized, digits, made_up,
+use crate::words::{
+    ADJECTIVES, CITIES, EVERYDAY, MONTHS, NAMES, NOUNS, STATES, capitalized, digits, made_up,
 };
 
 /// What kind of value a field holds.
@@ -121,7 +122,9 @@ impl Records {
             .zip(forms)
             .map(|(&kind, form)| draw.distinct(count, |draw| value(draw, kind, form)))
             .collect();
-        let rows = (0..count).map(|row| columns.iter().map(|column| column[row].clone()).collect()).collect();
+        let rows = (0..count)
+            .map(|row| columns.iter().map(|column| column[row].clone()).collect())
+            .collect();
         Self { noun, kinds, labels, rows }
     }
 
@@ -134,7 +137,8 @@ impl Records {
             .iter()
             .map(|row| {
                 let [id, date, month, amount] = [&row[0], &row[1], &row[2], &row[3]];
-                let [_, of, covers, sum] = [&self.labels[0], &self.labels[1], &self.labels[2], &self.labels[3]];
+                let [_, of, covers, sum] =
+                    [&self.labels[0], &self.labels[1], &self.labels[2], &self.labels[3]];
                 match layout {
                     0 => format!("{noun} {id}; {of} {date}; {covers} {month}; {sum} {amount}"),
                     1 => format!("{id} | {date} | {month} | {amount}"),
@@ -158,14 +162,17 @@ impl Records {
             .iter()
             .map(|row| {
                 let [id, date, month, amount] = [&row[0], &row[1], &row[2], &row[3]];
-                let [name, of, covers, sum] = [&self.labels[0], &self.labels[1], &self.labels[2], &self.labels[3]];
+                let [name, of, covers, sum] =
+                    [&self.labels[0], &self.labels[1], &self.labels[2], &self.labels[3]];
                 match layout {
                     0 => format!("{sum} {amount}; {covers} {month}; {of} {date}; {noun} {id}"),
                     1 => format!("{amount} for {month}, {of} {date}, no {id}"),
                     2 => format!("{month}: {amount}, {of} {date}, {name} {id}"),
                     3 => format!("{sum} {amount}, {covers} {month}, {of} {date}, {name} {id}"),
                     4 => format!("{covers} {month} | {sum} {amount} | {of} {date} | {name} {id}"),
-                    _ => format!("{sum}: {amount} - {covers}: {month} - {name}: {id} - {of}: {date}"),
+                    _ => {
+                        format!("{sum}: {amount} - {covers}: {month} - {name}: {id} - {of}: {date}")
+                    }
                 }
             })
             .collect();

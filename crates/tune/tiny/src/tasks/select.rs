@@ -27,7 +27,11 @@ pub fn desk(draw: &mut Draw, turns: usize, shuffled: bool) -> Conversation {
     let mut records = Records::desk(draw, least);
     let absent_row = records.take_absent();
     let question_first = shuffled && draw.chance(0.65);
-    let text = if shuffled && draw.chance(0.5) { records.show_desk_ids_last(draw) } else { records.show_desk(draw) };
+    let text = if shuffled && draw.chance(0.5) {
+        records.show_desk_ids_last(draw)
+    } else {
+        records.show_desk(draw)
+    };
     let wanted = match draw.below(10) {
         0..=6 => vec![0, 1],
         7 => vec![0],
