@@ -187,7 +187,7 @@ test.describe('what is not there', () => {
   test.use({ expectedStatuses: [404] })
   test('an unknown address and an unknown trace say so', async ({ page }) => {
     await open(page, '/nowhere', 'Nothing here')
-    await page.goto('/traces/inf_00000000-0000-7000-8000-000000000000')
+    await page.goto('/traces/inf_01900000000070008000000000000000')
     await expect(page.getByRole('alert').first()).toBeVisible()
   })
 })

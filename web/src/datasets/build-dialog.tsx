@@ -4,7 +4,7 @@ import { Link } from 'react-router'
 import type { NewDatasetVersion, TraceFilter } from '../api/types'
 import { useEndpoints } from '../endpoints/endpoint-queries'
 import { JobProgress } from '../training/job-progress'
-import { useJob } from '../training/job-queries'
+import { isActive, useJob } from '../training/job-queries'
 import { JobBadge } from '../ui/badge'
 import { Button, ButtonLink } from '../ui/button'
 import { Dialog, FormDialog } from '../ui/dialog'
@@ -171,11 +171,12 @@ function BuildProgress({ jobId, name, onClose }: { jobId: string; name: string; 
   const job = useJob(jobId)
   const made = typeof job.data?.result?.dataset === 'string' ? job.data.result.dataset : null
   const version = made?.split('@')[1]
+  const ended = job.data !== undefined && !isActive(job.data.state)
   return (
     <Dialog
-      title={made ? `${made} is ready` : `Building ${name}`}
+      title={made ? `${made} is ready` : ended ? `${name} was not built` : `Building ${name}`}
       onClose={onClose}
-      description="The job goes on when this dialog is closed."
+      description={ended ? undefined : 'The job goes on when this dialog is closed.'}
     >
       {job.data && (
         <div className="flex flex-col gap-3">
