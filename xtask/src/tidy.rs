@@ -68,12 +68,7 @@ pub fn run(root: &Path) -> anyhow::Result<()> {
         }
     }
     check_changelog(root, &mut faults)?;
-    anyhow::ensure!(
-        faults.is_empty(),
-        "{} faults\n  {}",
-        faults.len(),
-        faults.join("\n  ")
-    );
+    anyhow::ensure!(faults.is_empty(), "{} faults\n  {}", faults.len(), faults.join("\n  "));
     println!("tidy: {} crates and {files} files follow the rules", packages.len());
     Ok(())
 }
@@ -193,7 +188,7 @@ fn check_file(root: &Path, file: &Path, faults: &mut Vec<String>) -> anyhow::Res
         faults.push(format!("{shown}: {lines} lines; a file over {LONGEST_FILE} is two files"));
     }
     for (number, line) in text.lines().enumerate() {
-        if line.contains("TODO") || line.contains("FIXME") || line.contains("XXX") {
+        if line.contains("TODO") || line.contains("FIXME") {
             if file.ends_with("xtask/src/tidy.rs") {
                 continue;
             }

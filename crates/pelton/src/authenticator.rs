@@ -5,7 +5,7 @@ use pelton_context::{OpContext, Principal, Scope};
 use pelton_gateway::AuthError;
 use pelton_ids::{JobId, ProjectId, RequestId};
 use pelton_metadata::Store;
-use pelton_secrets::{Redacted, api_key_from_random, hashes_equal, api_key_hash};
+use pelton_secrets::{Redacted, api_key_from_random, api_key_hash, hashes_equal};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 

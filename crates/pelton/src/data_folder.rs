@@ -78,10 +78,8 @@ impl DataFolder {
 
     /// Tells others where the server answers.
     pub fn announce(&self, url: &str) -> anyhow::Result<()> {
-        let text = serde_json::to_string(&ServerFile {
-            url: url.into(),
-            process: std::process::id(),
-        })?;
+        let text =
+            serde_json::to_string(&ServerFile { url: url.into(), process: std::process::id() })?;
         let temporary = self.root.join("server.json.new");
         let mut file = File::create(&temporary)?;
         file.write_all(text.as_bytes())?;

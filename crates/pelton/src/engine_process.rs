@@ -42,7 +42,7 @@ pub enum Command {
         #[arg(long, default_value = "info")]
         log_filter: String,
     },
-    /// Print the logits after each of a few tokens as JSON, to compare with another implementation.
+    /// Print the logits after each prefix of a few tokens as JSON, to compare with another implementation.
     Logits {
         /// The model's folder.
         #[arg(long)]
@@ -115,6 +115,7 @@ fn print_logits(
     let adapter = adapter.map(|folder| Adapter::load(&folder, model.config())).transpose()?;
     let logits = pelton_trainer::logits(&model, adapter.as_ref(), tokens)?;
     let rows: Vec<&[f32]> = logits.chunks(model.config().vocab_size).collect();
-    println!("{}", serde_json::json!({ "tokens": tokens, "logits": rows }));
+    let prefixes: Vec<&[u32]> = (1..=tokens.len()).map(|length| &tokens[..length]).collect();
+    println!("{}", serde_json::json!({ "tokens": prefixes, "logits": rows }));
     Ok(())
 }

@@ -137,9 +137,9 @@ impl Engines {
                 keep
             });
             for base in bases {
-                running.entry(base.clone()).or_insert_with(|| {
-                    tokio::spawn(self.clone().keep_one(base, workshop.clone()))
-                });
+                running
+                    .entry(base.clone())
+                    .or_insert_with(|| tokio::spawn(self.clone().keep_one(base, workshop.clone())));
             }
             if wanted.changed().await.is_err() {
                 return;
@@ -166,7 +166,8 @@ impl Engines {
         };
         let folder = workshop.lay_out(&model).await?;
         let token = api_key_from_random(crate::randomness::SystemRandom::draw()?);
-        let child = KeepRunning::start(workshop.command(&folder, base, &token)?, Restart::default());
+        let child =
+            KeepRunning::start(workshop.command(&folder, base, &token)?, Restart::default());
         let mut state = child.state();
         let mut pid = 0;
         loop {
@@ -211,8 +212,12 @@ impl Engines {
     async fn load_adapters(&self, base: &str, workshop: &Workshop, wanted: &[Model]) -> bool {
         let Some(mut serving) = self.locked().get(base).cloned() else { return false };
         let names: BTreeSet<&str> = wanted.iter().map(|model| model.reference.as_str()).collect();
-        let stale: Vec<String> =
-            serving.adapters.iter().filter(|name| !names.contains(name.as_str())).cloned().collect();
+        let stale: Vec<String> = serving
+            .adapters
+            .iter()
+            .filter(|name| !names.contains(name.as_str()))
+            .cloned()
+            .collect();
         let mut complete = true;
         for name in stale {
             let body = json!({ "lora_name": name });

@@ -1,10 +1,10 @@
-//! `pelton job run`: the process of one job. It speaks to its server by the native API and
+//! `pelton run-job`: the process of one job. It speaks to its server by the native API and
 //! reports on its standard output.
 
 use crate::jobs;
 use crate::jobs::report::{JobFailure, Report};
 use anyhow::Context as _;
-use clap::Subcommand;
+use clap::Args;
 use pelton_client::Client;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -15,21 +15,18 @@ pub const URL_VARIABLE: &str = "PELTON_JOB_URL";
 /// With which token it calls it.
 pub const TOKEN_VARIABLE: &str = "PELTON_JOB_TOKEN";
 
-/// What a job's process does.
-#[derive(Subcommand)]
-pub enum Command {
-    /// Run one job to its end.
-    Run {
-        /// The job.
-        #[arg(long)]
-        id: String,
-        /// The folder for its checkpoints; it outlives the process.
-        #[arg(long)]
-        folder: PathBuf,
-        /// Threads to compute with.
-        #[arg(long, default_value_t = 2)]
-        threads: usize,
-    },
+/// Which job, and where.
+#[derive(Args)]
+pub struct Arguments {
+    /// The job.
+    #[arg(long)]
+    id: String,
+    /// The folder for its checkpoints; it outlives the process.
+    #[arg(long)]
+    folder: PathBuf,
+    /// Threads to compute with.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
 }
 
 /// What a job's body is given.
@@ -50,8 +47,8 @@ pub struct Task {
 
 /// Runs one job. Its outcome is told on the standard output; the exit code only says whether the
 /// process itself worked.
-pub fn run(command: Command) -> anyhow::Result<ExitCode> {
-    let Command::Run { id, folder, threads } = command;
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let Arguments { id, folder, threads } = arguments;
     pelton_supervise::exit_with_parent(1);
     let url = variable(URL_VARIABLE)?;
     let token = variable(TOKEN_VARIABLE)?;

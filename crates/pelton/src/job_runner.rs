@@ -27,8 +27,7 @@ pub async fn start(
         let id = claimed.job.id;
         let work = folder.join(id.to_string());
         let arguments = [
-            "job".to_owned(),
-            "run".to_owned(),
+            "run-job".to_owned(),
             "--id".to_owned(),
             id.to_string(),
             "--folder".to_owned(),

@@ -60,8 +60,8 @@ enum Command {
     #[command(subcommand, hide = true)]
     Engine(engine_process::Command),
     /// Run one job; `up` starts it.
-    #[command(subcommand, hide = true)]
-    Job(job_command::Command),
+    #[command(hide = true)]
+    RunJob(job_command::Arguments),
     #[command(flatten)]
     Api(pelton_cli::Command),
 }
@@ -89,7 +89,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Turn(arguments) => runtime(2)?.block_on(pelton_turn::run_command(arguments)),
         Command::Config(page) => config_pages::print(page),
         Command::Engine(command) => engine_process::serve(command),
-        Command::Job(command) => job_command::run(command),
+        Command::RunJob(arguments) => job_command::run(arguments),
         Command::Api(command) => runtime(1)?.block_on(pelton_cli::run(command)),
     }
 }

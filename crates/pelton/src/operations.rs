@@ -54,8 +54,18 @@ async fn metrics(State(operations): State<Arc<Operations>>) -> Response {
     let figures: [(&str, &str, &str, u64); 6] = [
         ("pelton_traces_queued", "gauge", "Records that wait for the disk.", counters.queued),
         ("pelton_traces_committed_total", "counter", "Records on disk.", counters.committed),
-        ("pelton_traces_dropped_total", "counter", "Records that could not be taken.", counters.dropped),
-        ("pelton_traces_failed_commits_total", "counter", "Commits that failed and were tried anew.", counters.failed_commits),
+        (
+            "pelton_traces_dropped_total",
+            "counter",
+            "Records that could not be taken.",
+            counters.dropped,
+        ),
+        (
+            "pelton_traces_failed_commits_total",
+            "counter",
+            "Commits that failed and were tried anew.",
+            counters.failed_commits,
+        ),
         ("pelton_engine_models", "gauge", "Base models that answer.", engine.models.len() as u64),
         ("pelton_engine_adapters", "gauge", "Adapters loaded.", engine.adapters.len() as u64),
     ];

@@ -28,8 +28,9 @@ impl Settings {
         };
         let text = file
             .map(|file| {
-                std::fs::read_to_string(file)
-                    .with_context(|| format!("cannot read the configuration file {}", file.display()))
+                std::fs::read_to_string(file).with_context(|| {
+                    format!("cannot read the configuration file {}", file.display())
+                })
             })
             .transpose()?;
         let mut flags = BTreeMap::new();

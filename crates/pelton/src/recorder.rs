@@ -1,8 +1,8 @@
 //! From the gateway's record of a call to the trace store's.
 
-use pelton_gateway::{CallRecord, Status as CallStatus};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use pelton_gateway::{CallRecord, Status as CallStatus};
 use pelton_trace_store::{Payload, Status, TraceRecord, TraceSummary, WriteError, Writer};
 use std::time::Duration;
 use tokio::sync::mpsc::Receiver;

@@ -4,7 +4,9 @@
 use pelton_context::OpContext;
 use pelton_ids::ReleaseId;
 use pelton_metadata::{self as store, Rollout, RolloutUpdate, Store, StoreError};
-use pelton_rollout::{Arm, Decision, Observed, RolloutConfig, RolloutPhase, RolloutState, Step, step};
+use pelton_rollout::{
+    Arm, Decision, Observed, RolloutConfig, RolloutPhase, RolloutState, Step, step,
+};
 use pelton_trace_store::{ReleaseStats, TraceStore};
 use serde_json::json;
 use std::sync::Arc;
@@ -35,11 +37,7 @@ pub async fn drive(metadata: Store, traces: Arc<TraceStore>, context: OpContext)
     }
 }
 
-async fn take_step(
-    metadata: &Store,
-    traces: &TraceStore,
-    rollout: Rollout,
-) -> anyhow::Result<()> {
+async fn take_step(metadata: &Store, traces: &TraceStore, rollout: Rollout) -> anyhow::Result<()> {
     let context = OpContext::system(rollout.project);
     let stats = traces.release_stats(rollout.project, rollout.started_at).await?;
     let observed = Observed {
@@ -100,11 +98,6 @@ fn config(rollout: &Rollout) -> RolloutConfig {
 fn arm(stats: &[ReleaseStats], release: ReleaseId) -> Arm {
     stats.iter().find(|one| one.release_id == Some(release)).map_or_else(Arm::default, |found| {
         let ReleaseStats { release_id: _, requests, errors, scores, score_mean } = found;
-        Arm {
-            requests: *requests,
-            errors: *errors,
-            scores: *scores,
-            score_mean: *score_mean,
-        }
+        Arm { requests: *requests, errors: *errors, scores: *scores, score_mean: *score_mean }
     })
 }

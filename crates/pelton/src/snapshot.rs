@@ -67,7 +67,8 @@ impl Stored {
 
     fn answering(&self) -> BTreeSet<ReleaseId> {
         let split = self.endpoints.iter().flat_map(|endpoint| &endpoint.traffic);
-        let rolling = self.rollouts.iter().flat_map(|rollout| [rollout.baseline, rollout.candidate]);
+        let rolling =
+            self.rollouts.iter().flat_map(|rollout| [rollout.baseline, rollout.candidate]);
         split.map(|share| share.release_id).chain(rolling).collect()
     }
 
@@ -129,7 +130,9 @@ pub fn plan(
                 (Some(base), _) => {
                     vec![engine_target(base, bundle.adapter.as_deref().unwrap_or(base))]
                 }
-                (None, Some(upstream)) => upstream_target(upstream, providers, keys).into_iter().collect(),
+                (None, Some(upstream)) => {
+                    upstream_target(upstream, providers, keys).into_iter().collect()
+                }
                 (None, None) => vec![],
             };
             let planned = Release {
@@ -179,10 +182,8 @@ fn upstream_target(
     keys: &ProviderKeys,
 ) -> Option<Target> {
     let provider = providers.get(&upstream.provider)?;
-    let price = match (
-        provider.prompt_nanousd_per_million,
-        provider.completion_nanousd_per_million,
-    ) {
+    let price = match (provider.prompt_nanousd_per_million, provider.completion_nanousd_per_million)
+    {
         (Some(prompt), Some(completion)) => Some(Price {
             prompt_nanousd_per_million: prompt,
             completion_nanousd_per_million: completion,

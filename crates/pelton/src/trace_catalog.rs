@@ -71,5 +71,16 @@ fn part(stored: TracePart) -> Part {
         detail,
         sealed_at,
     } = stored;
-    Part { part_id, segment, path_narrow, path_payload, rows, bytes, min_at, max_at, detail, sealed_at }
+    Part {
+        part_id,
+        segment,
+        path_narrow,
+        path_payload,
+        rows,
+        bytes,
+        min_at,
+        max_at,
+        detail,
+        sealed_at,
+    }
 }

@@ -103,8 +103,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         clock.clone(),
         &metrics,
     ));
-    let authenticator =
-        Arc::new(KeyAuthenticator::new(metadata.clone(), project.id, key_required));
+    let authenticator = Arc::new(KeyAuthenticator::new(metadata.clone(), project.id, key_required));
     let api = Arc::new(Api {
         store: metadata.clone(),
         artifacts: artifacts.clone(),
@@ -138,7 +137,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     background.spawn(engines.keep(workshop));
     background.spawn(rollouts::drive(metadata.clone(), traces.clone(), context.clone()));
     background.spawn(seal_traces::keep_sealed(traces.clone(), clock, config.traces.retention_days));
-    let jobs = job_runner::start(&config, &folder, metadata.clone(), authenticator.clone(), &url).await?;
+    let jobs =
+        job_runner::start(&config, &folder, metadata.clone(), authenticator.clone(), &url).await?;
 
     let openai = pelton_openai::router(OpenAi {
         gateway: gateway.clone(),
@@ -154,9 +154,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .layer(from_fn(pelton_api::name_request));
     folder.announce(&url)?;
     tracing::info!(%url, data = %config.server.data.display(), key_required, "ready");
-    let stopping = axum::serve(listener, application)
-        .with_graceful_shutdown(stop_signal())
-        .into_future();
+    let stopping =
+        axum::serve(listener, application).with_graceful_shutdown(stop_signal()).into_future();
     let grace = Duration::from_secs(config.server.shutdown_seconds);
     stop_within(grace, stopping).await?;
 

@@ -21,8 +21,8 @@ pub fn binary(root: &Path) -> anyhow::Result<PathBuf> {
         .args(["build", "--quiet", "--release", "--package", "pelton"])
         .status()?;
     anyhow::ensure!(status.success(), "pelton does not build");
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| root.join("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     Ok(target.join("release/pelton"))
 }
 

@@ -88,9 +88,19 @@ pub fn attention_forward<T: Real>(
                 matmul(
                     MatrixMut::new(scores, rows, keys),
                     Into::Replace,
-                    Matrix::strided(&qkv[row * stride + head * shape.head..], rows, shape.head, stride),
-                    Matrix::strided(&qkv[start * stride + shape.key_offset(head)..], keys, shape.head, stride)
-                        .transposed(),
+                    Matrix::strided(
+                        &qkv[row * stride + head * shape.head..],
+                        rows,
+                        shape.head,
+                        stride,
+                    ),
+                    Matrix::strided(
+                        &qkv[start * stride + shape.key_offset(head)..],
+                        keys,
+                        shape.head,
+                        stride,
+                    )
+                    .transposed(),
                     T::ONE,
                 );
                 causal_softmax(
@@ -102,10 +112,20 @@ pub fn attention_forward<T: Real>(
                     shape.scale(),
                 );
                 matmul(
-                    MatrixMut::strided(&mut out[row * out_stride + head * shape.head..], rows, shape.head, out_stride),
+                    MatrixMut::strided(
+                        &mut out[row * out_stride + head * shape.head..],
+                        rows,
+                        shape.head,
+                        out_stride,
+                    ),
                     Into::Replace,
                     Matrix::new(scores, rows, keys),
-                    Matrix::strided(&qkv[start * stride + shape.value_offset(head)..], keys, shape.head, stride),
+                    Matrix::strided(
+                        &qkv[start * stride + shape.value_offset(head)..],
+                        keys,
+                        shape.head,
+                        stride,
+                    ),
                     T::ONE,
                 );
             }

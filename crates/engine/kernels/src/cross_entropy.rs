@@ -2,9 +2,9 @@
 //!
 //! The loss of a row is `w · CE(target) + k · KL(p_reference ‖ p)`, in nats.
 
+use crate::Real;
 use crate::matmul::{Into, Matrix, MatrixMut, matmul};
 use crate::real::{exponentials, maximum};
-use crate::Real;
 
 /// Rows whose logits exist at the same time.
 const CHUNK: usize = 128;
@@ -120,7 +120,13 @@ fn over_chunks<T: Real>(
                 let toward = &reference.weights[first..first + count];
                 let mut divergence = 0.0;
                 let cross_entropy = softmax_gradient_with_reference(
-                    logits, from, targets, weights, toward, vocab, &mut divergence,
+                    logits,
+                    from,
+                    targets,
+                    weights,
+                    toward,
+                    vocab,
+                    &mut divergence,
                 );
                 total.cross_entropy += cross_entropy;
                 total.divergence += divergence;

@@ -1,7 +1,7 @@
 //! Linear layers `y = x Wᵀ` without bias, with weights `[out, in]` as Hugging Face keeps them.
 
-use crate::matmul::{Into, Matrix, MatrixMut, matmul};
 use crate::Real;
+use crate::matmul::{Into, Matrix, MatrixMut, matmul};
 
 /// `y = x Wᵀ`: `x` is `[rows, in]`, `y` is `[rows, out]`.
 pub fn linear_forward<T: Real>(y: &mut [T], x: &[T], weight: &[T], rows: usize, input: usize) {

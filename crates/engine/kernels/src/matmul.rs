@@ -82,7 +82,13 @@ fn check(len: usize, rows: usize, cols: usize, row_stride: usize) {
 ///
 /// # Panics
 /// When the shapes do not fit.
-pub fn matmul<T: Real>(dst: MatrixMut<'_, T>, into: Into, a: Matrix<'_, T>, b: Matrix<'_, T>, scale: T) {
+pub fn matmul<T: Real>(
+    dst: MatrixMut<'_, T>,
+    into: Into,
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    scale: T,
+) {
     assert!(
         dst.rows == a.rows && dst.cols == b.cols && a.cols == b.rows,
         "{}x{} = {}x{} · {}x{}",

@@ -17,9 +17,8 @@ impl<T: Real> RopeTable<T> {
     pub fn new(positions: usize, head: usize, theta: f64) -> Self {
         let half = head / 2;
         let angles = (0..positions).flat_map(|position| {
-            (0..half).map(move |index| {
-                position as f64 * theta.powf(-2.0 * index as f64 / head as f64)
-            })
+            (0..half)
+                .map(move |index| position as f64 * theta.powf(-2.0 * index as f64 / head as f64))
         });
         let cos = angles.clone().map(|angle| T::of(angle.cos())).collect();
         let sin = angles.map(|angle| T::of(angle.sin())).collect();

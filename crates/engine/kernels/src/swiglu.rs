@@ -1,6 +1,5 @@
 //! The gated feed-forward activation (Shazeer 2020): `silu(gate) · up`.
 
-
 vectorized! {
     /// `gate_up` is `[rows, 2 width]`, gate first; `y` is `[rows, width]`.
     pub fn swiglu_forward<T>(y: &mut [T], gate_up: &[T], width: usize) {

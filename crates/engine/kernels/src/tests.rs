@@ -139,7 +139,14 @@ fn attend(qkv: &[f64], bounds: &[usize]) -> (Vec<f64>, Vec<f64>) {
     let rows = *bounds.last().unwrap();
     let mut out = vec![0.0; rows * SHAPE.query_width()];
     let mut log_sums = vec![0.0; rows * SHAPE.heads];
-    attention_forward(&mut out, &mut log_sums, qkv, bounds, SHAPE, &mut AttentionScratch::default());
+    attention_forward(
+        &mut out,
+        &mut log_sums,
+        qkv,
+        bounds,
+        SHAPE,
+        &mut AttentionScratch::default(),
+    );
     (out, log_sums)
 }
 
@@ -187,9 +194,7 @@ fn attention_gradients() {
         let (out, log_sums) = attend(&qkv, &bounds);
         let mut dqkv = vec![7.0; qkv.len()];
         let mut scratch = AttentionScratch::default();
-        attention_backward(
-            &mut dqkv, &dout, &out, &log_sums, &qkv, &bounds, SHAPE, &mut scratch,
-        );
+        attention_backward(&mut dqkv, &dout, &out, &log_sums, &qkv, &bounds, SHAPE, &mut scratch);
         let every = if rows > 8 { 67 } else { 1 };
         let picked: Vec<usize> = (0..qkv.len()).step_by(every).collect();
         let at = |values: &[f64]| picked.iter().map(|&index| values[index]).collect::<Vec<_>>();
@@ -218,7 +223,8 @@ fn decoding_from_a_paged_cache_equals_attention() {
     }
     let past = 20;
     let mut out = vec![0.0; (rows - past) * SHAPE.query_width()];
-    let sequence = CachedSequence { first_row: 0, rows: rows - past, length: rows, blocks: &blocks };
+    let sequence =
+        CachedSequence { first_row: 0, rows: rows - past, length: rows, blocks: &blocks };
     decode_attention(
         &mut out,
         &qkv[past * SHAPE.width()..],
@@ -244,8 +250,7 @@ fn head_loss_gradients() {
     let weights: Vec<f64> = (0..rows).map(|row| (row % 3) as f64 * 0.5).collect();
     let toward: Vec<f64> = (0..rows).map(|row| (row % 2) as f64 * 0.7).collect();
     for with_reference in [false, true] {
-        let reference =
-            with_reference.then_some(Reference { hidden: &other, weights: &toward });
+        let reference = with_reference.then_some(Reference { hidden: &other, weights: &toward });
         let loss = |hidden: &[f64], head: &[f64], reference_head: &[f64]| {
             // The reference's distribution is a constant: its head does not move.
             let rows = LossRows { hidden, targets: &targets, weights: &weights, reference };

@@ -29,9 +29,7 @@ fn main() -> Result<(), Failure> {
     let folder = arguments.iter().find(|argument| Path::new(argument).is_dir());
     let tokenizer = tempfile::tempdir()?;
     let (model, codec) = match folder {
-        Some(folder) => {
-            (BaseModel::load(Path::new(folder))?, TextCodec::load(Path::new(folder))?)
-        }
+        Some(folder) => (BaseModel::load(Path::new(folder))?, TextCodec::load(Path::new(folder))?),
         None => {
             write_byte_tokenizer(tokenizer.path())?;
             let config = LlamaConfig::small(2048, 160, 448, 6, 5, 5);

@@ -131,13 +131,7 @@ struct Linear<'a> {
 }
 
 impl Linear<'_> {
-    fn run(
-        self,
-        segments: &[Segment<'_>],
-        x: &[f32],
-        y: &mut [f32],
-        scratch: &mut Vec<f32>,
-    ) {
+    fn run(self, segments: &[Segment<'_>], x: &[f32], y: &mut [f32], scratch: &mut Vec<f32>) {
         let (inputs, outputs) = (self.weight.inputs(), self.weight.outputs());
         let rows = segments.last().map_or(0, |segment| segment.rows.end);
         let input = Strided { data: x, stride: inputs };

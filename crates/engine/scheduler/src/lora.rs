@@ -99,25 +99,12 @@ impl LoraGroup {
         let Some(a) = self.stacked_a.as_ref().filter(|_| rows > 0) else { return };
         let width = a.outputs();
         scratch.resize(rows * width, 0.0);
-        a.store(
-            x,
-            rows,
-            StridedMut {
-                data: scratch,
-                stride: width,
-            },
-        );
+        a.store(x, rows, StridedMut { data: scratch, stride: width });
         for up in &self.ups {
             up.b.add(
-                Strided {
-                    data: &scratch[up.from..],
-                    stride: width,
-                },
+                Strided { data: &scratch[up.from..], stride: width },
                 rows,
-                StridedMut {
-                    data: &mut y.data[up.to..],
-                    stride: y.stride,
-                },
+                StridedMut { data: &mut y.data[up.to..], stride: y.stride },
             );
         }
     }

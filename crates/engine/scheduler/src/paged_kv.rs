@@ -26,11 +26,7 @@ pub(crate) struct SequenceCache {
 impl SequenceCache {
     /// Begins with full blocks that another sequence computed.
     pub(crate) fn with_prefix(shared: Vec<Arc<KvBlock>>) -> Self {
-        Self {
-            length: shared.len() * BLOCK_TOKENS,
-            shared,
-            open: Vec::new(),
-        }
+        Self { length: shared.len() * BLOCK_TOKENS, shared, open: Vec::new() }
     }
 
     /// Tokens held.
@@ -81,13 +77,7 @@ pub(crate) struct BlockPool {
 
 impl BlockPool {
     pub(crate) fn new(shape: BlockShape, capacity: usize) -> Self {
-        Self {
-            shape,
-            free: Vec::new(),
-            existing: 0,
-            capacity,
-            reserved: 0,
-        }
+        Self { shape, free: Vec::new(), existing: 0, capacity, reserved: 0 }
     }
 
     /// Sets blocks aside for a sequence; false when they are not there.

@@ -11,14 +11,14 @@ pub(crate) fn logits(model: &BaseModel, tokens: &[u32]) -> Vec<Vec<f64>> {
     let head_dim = config.head_size();
     let group = config.num_attention_heads / config.kv_heads();
     let embedding = model.tensor(layout.embedding);
-    let mut x: Vec<Vec<f64>> = tokens
-        .iter()
-        .map(|&token| wide(&embedding[token as usize * hidden..][..hidden]))
-        .collect();
+    let mut x: Vec<Vec<f64>> =
+        tokens.iter().map(|&token| wide(&embedding[token as usize * hidden..][..hidden])).collect();
     for (index, layer) in layout.layers.iter().enumerate() {
         let project = |x: &[f64], projection| multiply(model.projection(index, projection), x);
-        let normed: Vec<Vec<f64>> =
-            x.iter().map(|x| norm(x, model.tensor(layer.attention_norm), config.rms_norm_eps)).collect();
+        let normed: Vec<Vec<f64>> = x
+            .iter()
+            .map(|x| norm(x, model.tensor(layer.attention_norm), config.rms_norm_eps))
+            .collect();
         let rotated = |projection| -> Vec<Vec<f64>> {
             normed
                 .iter()
@@ -32,9 +32,8 @@ pub(crate) fn logits(model: &BaseModel, tokens: &[u32]) -> Vec<Vec<f64>> {
             let mut mixed = Vec::new();
             for (head, q) in q[at].chunks(head_dim).enumerate() {
                 let of = |row: &'_ Vec<f64>| row[head / group * head_dim..][..head_dim].to_vec();
-                let scores: Vec<f64> = (0..=at)
-                    .map(|past| dot(q, &of(&k[past])) / (head_dim as f64).sqrt())
-                    .collect();
+                let scores: Vec<f64> =
+                    (0..=at).map(|past| dot(q, &of(&k[past])) / (head_dim as f64).sqrt()).collect();
                 let weights = softmax(&scores);
                 for d in 0..head_dim {
                     mixed.push((0..=at).map(|past| weights[past] * of(&v[past])[d]).sum());

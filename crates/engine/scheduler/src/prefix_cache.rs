@@ -35,12 +35,7 @@ impl PrefixCache {
     const FIRST_NODE: u64 = 1 << 32;
 
     pub(crate) fn new() -> Self {
-        Self {
-            nodes: HashMap::new(),
-            edges: HashMap::new(),
-            next_id: Self::FIRST_NODE,
-            clock: 0,
-        }
+        Self { nodes: HashMap::new(), edges: HashMap::new(), next_id: Self::FIRST_NODE, clock: 0 }
     }
 
     /// The longest known prefix of `prompt` below `root` that leaves at least one token to compute.
@@ -80,12 +75,7 @@ impl PrefixCache {
             }
             let id = self.next_id;
             self.next_id += 1;
-            let node = Node {
-                id,
-                block: Arc::clone(block),
-                last_use: self.clock,
-                children: 0,
-            };
+            let node = Node { id, block: Arc::clone(block), last_use: self.clock, children: 0 };
             self.nodes.insert(key, node);
             self.edges.insert(id, key);
             self.count_child(parent, 1);

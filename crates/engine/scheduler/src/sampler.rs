@@ -19,21 +19,14 @@ pub(crate) struct Sampler {
 impl Sampler {
     pub(crate) fn new(sampling: Sampling) -> Self {
         let seed = sampling.seed.unwrap_or_else(rand::random);
-        Self {
-            random: ChaCha8Rng::seed_from_u64(seed),
-            sampling,
-            counts: Vec::new(),
-        }
+        Self { random: ChaCha8Rng::seed_from_u64(seed), sampling, counts: Vec::new() }
     }
 
     /// The next token; `logits` are changed by penalties.
     pub(crate) fn choose(&mut self, logits: &mut [f32]) -> u32 {
         self.adjust(logits);
-        let token = if self.sampling.temperature <= 0.0 {
-            most_likely(logits)
-        } else {
-            self.draw(logits)
-        };
+        let token =
+            if self.sampling.temperature <= 0.0 { most_likely(logits) } else { self.draw(logits) };
         if self.has_penalty() {
             match self.counts.iter_mut().find(|count| count.0 == token) {
                 Some(count) => count.1 += 1,
@@ -54,8 +47,8 @@ impl Sampler {
             }
         }
         for &(token, count) in &self.counts {
-            logits[token as usize] -= self.sampling.presence_penalty
-                + self.sampling.frequency_penalty * count as f32;
+            logits[token as usize] -=
+                self.sampling.presence_penalty + self.sampling.frequency_penalty * count as f32;
         }
     }
 

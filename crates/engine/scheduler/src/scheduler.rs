@@ -68,7 +68,9 @@ pub enum SchedulerError {
     #[error("this model is not supported: it has {0}")]
     Unsupported(String),
     /// The tokenizer has tokens that the model has no row for.
-    #[error("the tokenizer has {tokenizer} tokens but the model only {model}; they do not belong together")]
+    #[error(
+        "the tokenizer has {tokenizer} tokens but the model only {model}; they do not belong together"
+    )]
     Vocabulary {
         /// Ids of the tokenizer.
         tokenizer: usize,

@@ -8,13 +8,13 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
+use crate::Limits;
 use crate::counters::Counters;
 use crate::paged_kv::{BlockPool, SequenceCache};
 use crate::plan_step::{Want, plan_step, share_out};
 use crate::prefix_cache::PrefixCache;
 use crate::sequence::{Admitted, Sequence};
 use crate::worker::{Share, Workers};
-use crate::Limits;
 
 /// What callers tell the thread.
 #[derive(Debug)]
@@ -107,10 +107,7 @@ impl StepLoop {
         let wants: Vec<Want> = self
             .running
             .iter()
-            .map(|sequence| Want {
-                tokens: sequence.uncomputed(),
-                in_prompt: sequence.in_prompt(),
-            })
+            .map(|sequence| Want { tokens: sequence.uncomputed(), in_prompt: sequence.in_prompt() })
             .collect();
         let tokens = plan_step(&wants, self.limits.max_batch_tokens);
         let (mut resting, mut shares) = self.split(&tokens);

@@ -20,10 +20,7 @@ pub(crate) enum Watched {
 
 impl StopWatch {
     pub(crate) fn new(stops: Vec<String>) -> Self {
-        Self {
-            stops: stops.into_iter().filter(|stop| !stop.is_empty()).collect(),
-            released: 0,
-        }
+        Self { stops: stops.into_iter().filter(|stop| !stop.is_empty()).collect(), released: 0 }
     }
 
     /// Looks at the text after it has grown.
@@ -78,7 +75,10 @@ mod tests {
     #[test]
     fn a_stop_text_over_token_borders_is_cut_out() {
         let (sent, text, stopped) = watch(&["END"], &["ab E", "N", "D cd"]);
-        assert_eq!((sent, text.as_str(), stopped), (vec!["ab ".into(), "".into(), "".into()], "ab ", true));
+        assert_eq!(
+            (sent, text.as_str(), stopped),
+            (vec!["ab ".into(), "".into(), "".into()], "ab ", true)
+        );
     }
 
     #[test]

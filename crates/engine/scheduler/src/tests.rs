@@ -174,7 +174,8 @@ fn an_adapter_equals_its_merged_weights() {
     let decoder = Decoder::new(&model, Precision::F32).unwrap();
     let tokens = prompt(3, 21);
     let plain = engine_logits(&decoder, &tokens, &[], None);
-    for targets in [&Projection::ALL[..], &[Projection::Value, Projection::Down], &[Projection::Up]] {
+    for targets in [&Projection::ALL[..], &[Projection::Value, Projection::Down], &[Projection::Up]]
+    {
         let adapter = adapter(1, targets);
         let weights = LoraWeights::new(&adapter, model.config()).unwrap();
         let found = engine_logits(&decoder, &tokens, &[4], Some(&weights));
@@ -239,10 +240,8 @@ fn a_cached_prefix_gives_the_same_text_and_belongs_to_one_adapter_generation() {
     let second = saved(&adapter(2, &Projection::ALL));
     scheduler.load_adapter("a", first.path(), false).unwrap();
     let ask = |adapter: Option<&str>| {
-        let request = GenerateRequest {
-            adapter: adapter.map(str::to_owned),
-            ..greedy(prompt(4, 50), 12)
-        };
+        let request =
+            GenerateRequest { adapter: adapter.map(str::to_owned), ..greedy(prompt(4, 50), 12) };
         run(&scheduler, request)
     };
     let base = ask(None);
@@ -275,10 +274,7 @@ fn a_running_request_keeps_the_adapter_it_began_with() {
     assert_ne!(run(&scheduler, request.clone()).tokens, expected.tokens);
     scheduler.unload_adapter("a").unwrap();
     assert_eq!(finish(events).1.tokens, expected.tokens);
-    assert_eq!(
-        scheduler.submit(request).unwrap_err(),
-        SubmitError::UnknownAdapter("a".into())
-    );
+    assert_eq!(scheduler.submit(request).unwrap_err(), SubmitError::UnknownAdapter("a".into()));
 }
 
 #[test]
@@ -378,9 +374,8 @@ fn a_seed_gives_the_same_text_and_another_seed_another() {
 #[test]
 fn an_abandoned_request_makes_room() {
     let scheduler = scheduler(Limits { max_batch: 1, ..small_limits() });
-    let mut long = scheduler
-        .submit(GenerateRequest { stream: true, ..greedy(prompt(11, 10), 2000) })
-        .unwrap();
+    let mut long =
+        scheduler.submit(GenerateRequest { stream: true, ..greedy(prompt(11, 10), 2000) }).unwrap();
     assert!(matches!(long.blocking_recv(), Some(Event::Text { .. })));
     let next = scheduler.submit(greedy(prompt(12, 10), 2)).unwrap();
     drop(long);
@@ -392,9 +387,8 @@ fn an_abandoned_request_makes_room() {
 #[test]
 fn more_than_may_wait_is_refused() {
     let scheduler = scheduler(Limits { max_batch: 1, max_waiting: 1, ..small_limits() });
-    let mut long = scheduler
-        .submit(GenerateRequest { stream: true, ..greedy(prompt(13, 10), 2000) })
-        .unwrap();
+    let mut long =
+        scheduler.submit(GenerateRequest { stream: true, ..greedy(prompt(13, 10), 2000) }).unwrap();
     assert!(matches!(long.blocking_recv(), Some(Event::Text { .. })));
     let waits = scheduler.submit(greedy(prompt(14, 10), 2)).unwrap();
     assert_eq!(
@@ -462,9 +456,8 @@ fn what_cannot_run_is_refused_with_numbers() {
 #[test]
 fn stopping_closes_what_runs_and_refuses_what_comes() {
     let scheduler = scheduler(small_limits());
-    let mut long = scheduler
-        .submit(GenerateRequest { stream: true, ..greedy(prompt(16, 10), 2000) })
-        .unwrap();
+    let mut long =
+        scheduler.submit(GenerateRequest { stream: true, ..greedy(prompt(16, 10), 2000) }).unwrap();
     assert!(matches!(long.blocking_recv(), Some(Event::Text { .. })));
     assert!(scheduler.is_running());
     scheduler.stop();
@@ -472,10 +465,7 @@ fn stopping_closes_what_runs_and_refuses_what_comes() {
         assert!(matches!(event, Event::Text { .. }), "it was not stopped");
     }
     // The thread is gone, as its end of the event channel was.
-    assert_eq!(
-        scheduler.submit(greedy(prompt(16, 10), 1)).unwrap_err(),
-        SubmitError::Stopped
-    );
+    assert_eq!(scheduler.submit(greedy(prompt(16, 10), 1)).unwrap_err(), SubmitError::Stopped);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(scheduler.ended());
     assert!(!scheduler.is_running());

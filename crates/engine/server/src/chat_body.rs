@@ -196,10 +196,12 @@ impl ChatBody {
     fn logit_bias(&self) -> Result<Vec<(u32, f32)>, ApiError> {
         let entries = self.logit_bias.iter().flatten().map(|(token, bias)| {
             let bias = bias.as_f64().filter(|bias| (-100.0..=100.0).contains(bias));
-            token.parse().ok().zip(bias).map(|(token, bias)| (token, bias as f32)).ok_or_else(|| {
-                let message = "logit_bias maps token ids to numbers between -100 and 100";
-                ApiError::bad_request("invalid_value", Some("logit_bias"), message)
-            })
+            token.parse().ok().zip(bias).map(|(token, bias)| (token, bias as f32)).ok_or_else(
+                || {
+                    let message = "logit_bias maps token ids to numbers between -100 and 100";
+                    ApiError::bad_request("invalid_value", Some("logit_bias"), message)
+                },
+            )
         });
         entries.collect()
     }

@@ -109,8 +109,10 @@ fn chat(changes: Value) -> Value {
 
 /// The JSON of every event, and whether the stream ended with `[DONE]`.
 fn events(stream: &str) -> (Vec<Value>, bool) {
-    let mut data: Vec<&str> =
-        stream.split_terminator("\n\n").map(|event| event.strip_prefix("data: ").unwrap()).collect();
+    let mut data: Vec<&str> = stream
+        .split_terminator("\n\n")
+        .map(|event| event.strip_prefix("data: ").unwrap())
+        .collect();
     let done = data.last() == Some(&"[DONE]");
     data.pop_if(|last| *last == "[DONE]");
     (data.iter().map(|event| serde_json::from_str(event).unwrap()).collect(), done)
@@ -201,7 +203,10 @@ async fn logprobs_come_with_alternatives() {
         .flat_map(|token| token["bytes"].as_array().unwrap())
         .map(|byte| byte.as_u64().unwrap() as u8)
         .collect();
-    assert_eq!(answer["choices"][0]["message"]["content"], String::from_utf8_lossy(&bytes).as_ref());
+    assert_eq!(
+        answer["choices"][0]["message"]["content"],
+        String::from_utf8_lossy(&bytes).as_ref()
+    );
     // Streamed, every token's log-probability arrives exactly once.
     let body = chat(json!({"logprobs": true, "top_logprobs": 2, "stream": true}));
     let (_, stream) = post_text(&app, "/v1/chat/completions", body.to_string()).await;
@@ -247,7 +252,10 @@ async fn an_adapter_is_loaded_used_replaced_and_unloaded() {
     let unload = json!({"lora_name": "tuned"});
     assert_eq!(post(&app, "/v1/unload_lora_adapter", &unload).await.0, StatusCode::OK);
     let (status, gone) = post(&app, "/v1/unload_lora_adapter", &unload).await;
-    assert_eq!((status, &gone["error"]["code"]), (StatusCode::NOT_FOUND, &json!("adapter_not_found")));
+    assert_eq!(
+        (status, &gone["error"]["code"]),
+        (StatusCode::NOT_FOUND, &json!("adapter_not_found"))
+    );
     let (status, _) = post(&app, "/v1/chat/completions", &chat(json!({"model": "tuned"}))).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
 }
@@ -265,7 +273,9 @@ async fn broken_adapters_are_refused_and_nothing_changes() {
         let (status, refused) = post(&app, "/v1/load_lora_adapter", &load).await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
         assert_eq!(refused["error"]["code"], "invalid_adapter");
-        assert!(refused["error"]["message"].as_str().unwrap().contains("adapter_model.safetensors"));
+        assert!(
+            refused["error"]["message"].as_str().unwrap().contains("adapter_model.safetensors")
+        );
     }
     let clash = json!({"lora_name": "base", "lora_path": adapter.path()});
     assert_eq!(post(&app, "/v1/load_lora_adapter", &clash).await.0, StatusCode::BAD_REQUEST);
@@ -294,7 +304,11 @@ async fn wrong_requests_are_told_what_is_wrong() {
     let cases = [
         (json!({"model": "nobody"}), 404, "model_not_found"),
         (json!({"messages": []}), 400, "invalid_value"),
-        (json!({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}), 400, "invalid_json"),
+        (
+            json!({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}),
+            400,
+            "invalid_json",
+        ),
         (json!({"max_tokens": 0}), 400, "invalid_value"),
         (json!({"max_tokens": 5000}), 400, "context_length_exceeded"),
         (json!({"max_tokens": -1}), 400, "invalid_json"),
@@ -314,8 +328,7 @@ async fn wrong_requests_are_told_what_is_wrong() {
         assert_eq!((found.as_u16(), &body["error"]["code"]), (status, &json!(code)), "{changes}");
         assert!(!body["error"]["message"].as_str().unwrap().is_empty());
     }
-    let (_, body) =
-        post(&app, "/v1/chat/completions", &chat(json!({"max_tokens": 5000}))).await;
+    let (_, body) = post(&app, "/v1/chat/completions", &chat(json!({"max_tokens": 5000}))).await;
     let message = body["error"]["message"].as_str().unwrap();
     assert!(message.contains("256 tokens") && message.contains("14 tokens of prompt"), "{message}");
     let (status, _) = post_text(&app, "/v1/chat/completions", "{\"model\": ").await;
@@ -380,7 +393,8 @@ async fn an_engine_that_ended_is_not_healthy() {
 #[tokio::test]
 async fn tokens_can_be_counted_and_read_back() {
     let app = engine();
-    let messages = json!({"messages": [{"role": "user", "content": "Hé"}], "return_token_strs": true});
+    let messages =
+        json!({"messages": [{"role": "user", "content": "Hé"}], "return_token_strs": true});
     let (_, counted) = post(&app, "/tokenize", &messages).await;
     assert_eq!(counted["count"], 6);
     assert_eq!(counted["max_model_len"], 256);
@@ -412,7 +426,8 @@ async fn metrics_count_what_was_done() {
 #[tokio::test]
 async fn generation_config_decides_what_a_request_leaves_open() {
     let folder = model_folder();
-    std::fs::write(folder.path().join("generation_config.json"), r#"{"do_sample": false}"#).unwrap();
+    std::fs::write(folder.path().join("generation_config.json"), r#"{"do_sample": false}"#)
+        .unwrap();
     let app = router(EngineState::load(&options(folder.path())).unwrap());
     let open = chat(json!({"temperature": null}));
     let (_, greedy) = post(&app, "/v1/chat/completions", &chat(json!({}))).await;

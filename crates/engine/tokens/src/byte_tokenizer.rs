@@ -10,15 +10,8 @@ use crate::TokensError;
 use crate::token_bytes::byte_alphabet;
 
 /// Special tokens in id order; the 256 bytes follow.
-const SPECIAL: [&str; 7] = [
-    "<pad>",
-    "<bos>",
-    "<eos>",
-    "<|system|>",
-    "<|user|>",
-    "<|assistant|>",
-    "<|tool|>",
-];
+const SPECIAL: [&str; 7] =
+    ["<pad>", "<bos>", "<eos>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>"];
 
 /// The project's chat format: `<bos>`, then a role token and a text per message, `<eos>` behind every
 /// answer.

@@ -46,17 +46,12 @@ impl ChatTemplate {
             .build()
             .map_err(malformed)?;
         environment.set_syntax(syntax);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment
+            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.add_function("raise_exception", raise_exception);
         environment.add_filter("tojson", tojson);
-        environment
-            .add_template_owned(NAME, source.to_owned())
-            .map_err(malformed)?;
-        Ok(Self {
-            environment,
-            bos_token: bos_token.to_owned(),
-            eos_token: eos_token.to_owned(),
-        })
+        environment.add_template_owned(NAME, source.to_owned()).map_err(malformed)?;
+        Ok(Self { environment, bos_token: bos_token.to_owned(), eos_token: eos_token.to_owned() })
     }
 
     /// Renders a conversation to text.
@@ -69,9 +64,7 @@ impl ChatTemplate {
         tools: Option<&Json>,
         add_generation_prompt: bool,
     ) -> Result<String, TokensError> {
-        let refused = |error: Error| TokensError::TemplateRefused {
-            detail: explain(&error),
-        };
+        let refused = |error: Error| TokensError::TemplateRefused { detail: explain(&error) };
         let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
         let mut environment = self.environment.clone();
         environment.set_fuel(Some(FUEL + FUEL_PER_BYTE * bytes as u64));

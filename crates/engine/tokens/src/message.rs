@@ -22,11 +22,7 @@ pub struct Message {
 impl Message {
     /// A message without further fields.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
-        Self {
-            role: role.into(),
-            content: content.into(),
-            extra: Map::new(),
-        }
+        Self { role: role.into(), content: content.into(), extra: Map::new() }
     }
 }
 
@@ -47,8 +43,6 @@ fn text_of_content<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String,
                 }
             })
             .collect(),
-        _ => Err(D::Error::custom(
-            "content must be a string or a list of text parts",
-        )),
+        _ => Err(D::Error::custom("content must be a string or a list of text parts")),
     }
 }

@@ -27,7 +27,8 @@ fn hello() -> Vec<Message> {
 fn every_text_survives_encoding_and_decoding() {
     let folder = folder();
     let codec = TextCodec::load(folder.path()).unwrap();
-    for text in ["plain", " leading and  double spaces\n\ttabs ", "Żółć 漢字 🦀 \u{0}\u{7f}", ""] {
+    for text in ["plain", " leading and  double spaces\n\ttabs ", "Żółć 漢字 🦀 \u{0}\u{7f}", ""]
+    {
         assert_eq!(codec.decode(&codec.encode(text).unwrap()), text);
     }
 }
@@ -94,9 +95,7 @@ fn templates_written_for_python_run() {
          {%- if tools %}{{ tools | tojson }}{% endif -%}",
     );
     let tools = json!([{"name": "find", "hint": "<b> & 'c'"}]);
-    let text = codec
-        .render(&[Message::new("user", "  hi ")], true, Some(&tools))
-        .unwrap();
+    let text = codec.render(&[Message::new("user", "  hi ")], true, Some(&tools)).unwrap();
     assert_eq!(text, r#"HI[{"name": "find", "hint": "<b> & 'c'"}]"#);
 }
 
@@ -131,10 +130,7 @@ fn broken_folders_are_named() {
     let folder = self::folder();
     fs::remove_file(folder.path().join("tokenizer_config.json")).unwrap();
     let codec = TextCodec::load(folder.path()).unwrap();
-    assert!(matches!(
-        codec.render(&hello(), true, None),
-        Err(TokensError::NoChatTemplate)
-    ));
+    assert!(matches!(codec.render(&hello(), true, None), Err(TokensError::NoChatTemplate)));
 }
 
 #[test]

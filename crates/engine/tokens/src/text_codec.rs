@@ -37,18 +37,13 @@ impl TextCodec {
     /// [`TokensError::Unreadable`] or [`TokensError::Malformed`], both with the path.
     pub fn load(folder: &Path) -> Result<Self, TokensError> {
         let path = folder.join("tokenizer.json");
-        let text = fs::read_to_string(&path).map_err(|source| TokensError::Unreadable {
-            path: path.clone(),
-            source,
-        })?;
-        let malformed = |detail: String| TokensError::Malformed {
-            path: path.clone(),
-            detail,
-        };
+        let text = fs::read_to_string(&path)
+            .map_err(|source| TokensError::Unreadable { path: path.clone(), source })?;
+        let malformed = |detail: String| TokensError::Malformed { path: path.clone(), detail };
         let json: Value =
             serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
-        let tokenizer = Tokenizer::from_bytes(text.as_bytes())
-            .map_err(|error| malformed(error.to_string()))?;
+        let tokenizer =
+            Tokenizer::from_bytes(text.as_bytes()).map_err(|error| malformed(error.to_string()))?;
         let bytes = TokenBytes::of(&tokenizer, &json).map_err(malformed)?;
 
         let config = optional_json(&folder.join("tokenizer_config.json"))?;
@@ -104,9 +99,7 @@ impl TextCodec {
         self.tokenizer
             .encode_fast(text, false)
             .map(|encoding| encoding.get_ids().to_vec())
-            .map_err(|error| TokensError::Encode {
-                detail: error.to_string(),
-            })
+            .map_err(|error| TokensError::Encode { detail: error.to_string() })
     }
 
     /// Decodes tokens to text; special tokens leave nothing.
@@ -178,12 +171,10 @@ impl TextCodec {
         let mut conversation = guarded.messages.to_vec();
         conversation.push(Message::new("assistant", answer));
         let whole = self.render(&conversation, false, None)?;
-        let answer = whole
-            .strip_prefix(&prompt)
-            .ok_or_else(|| TokensError::TemplateRefused {
-                detail: "the conversation with its answer does not begin with the generation prompt"
-                    .to_owned(),
-            })?;
+        let answer = whole.strip_prefix(&prompt).ok_or_else(|| TokensError::TemplateRefused {
+            detail: "the conversation with its answer does not begin with the generation prompt"
+                .to_owned(),
+        })?;
         let mut tokens = self.encode_guarded(&prompt, guarded.mark)?;
         let prompt_length = tokens.len();
         let mut ending = self.encode(answer)?;
@@ -204,10 +195,7 @@ fn optional_json(path: &Path) -> Result<Value, TokensError> {
             detail: error.to_string(),
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Value::Null),
-        Err(source) => Err(TokensError::Unreadable {
-            path: path.to_path_buf(),
-            source,
-        }),
+        Err(source) => Err(TokensError::Unreadable { path: path.to_path_buf(), source }),
     }
 }
 
@@ -227,10 +215,8 @@ fn template_source(
 ) -> Result<Option<(String, std::path::PathBuf)>, TokensError> {
     let file = folder.join("chat_template.jinja");
     if file.exists() {
-        let source = fs::read_to_string(&file).map_err(|source| TokensError::Unreadable {
-            path: file.clone(),
-            source,
-        })?;
+        let source = fs::read_to_string(&file)
+            .map_err(|source| TokensError::Unreadable { path: file.clone(), source })?;
         return Ok(Some((source, file)));
     }
     let path = folder.join("tokenizer_config.json");

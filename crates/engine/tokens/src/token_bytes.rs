@@ -112,7 +112,9 @@ fn spell(token: &str, spelling: Spelling, alphabet: &[(char, u8)]) -> Box<[u8]> 
             for character in token.chars() {
                 match alphabet.binary_search_by_key(&character, |entry| entry.0) {
                     Ok(at) => bytes.push(alphabet[at].1),
-                    Err(_) => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+                    Err(_) => {
+                        bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes())
+                    }
                 }
             }
             bytes.into()

@@ -26,7 +26,19 @@ macro_rules! plain_setting {
         }
     )*};
 }
-plain_setting!(SocketAddr, bool, u16, u32, u64, usize, f64, String, Authentication, LogFormat, Quantization);
+plain_setting!(
+    SocketAddr,
+    bool,
+    u16,
+    u32,
+    u64,
+    usize,
+    f64,
+    String,
+    Authentication,
+    LogFormat,
+    Quantization
+);
 
 impl Setting for PathBuf {
     fn read(text: &str) -> Result<Self, String> {

@@ -175,7 +175,8 @@ mod tests {
             "2024-03-01T01:00:00+01:00".parse::<Micros>(),
             "2024-03-01T00:00:00Z".parse::<Micros>()
         );
-        for bad in ["", "yesterday", "2024-13-01", "2024-01-01T99:00:00Z", "2024-01-01T00:00:00.Z"] {
+        for bad in ["", "yesterday", "2024-13-01", "2024-01-01T99:00:00Z", "2024-01-01T00:00:00.Z"]
+        {
             assert!(bad.parse::<Micros>().is_err(), "{bad}");
         }
     }

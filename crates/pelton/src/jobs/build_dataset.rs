@@ -91,7 +91,8 @@ pub async fn run(task: Task) -> anyhow::Result<Value> {
     Ok(json!({ "dataset": version["name"], "version_id": version["id"], "rows": version["rows"] }))
 }
 
-const EMPTY_HINT: &str = "Widen the filter, send feedback with corrections, or turn off `only_judged`.";
+const EMPTY_HINT: &str =
+    "Widen the filter, send feedback with corrections, or turn off `only_judged`.";
 
 async fn from_blob(task: &Task, digest: &str) -> anyhow::Result<Inputs> {
     let bytes = task.client.download(&format!("/api/v1/blobs/{}", escape(digest))).await?;

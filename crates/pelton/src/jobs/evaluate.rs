@@ -152,7 +152,10 @@ async fn publish(task: &Task, results: &[SampleResult]) -> anyhow::Result<Value>
         let first = results.iter().find_map(|result| result.error.clone()).unwrap_or_default();
         return Err(JobFailure {
             code: "no_answers",
-            message: format!("none of {} items got an answer; the first failed with: {first}", summary.n),
+            message: format!(
+                "none of {} items got an answer; the first failed with: {first}",
+                summary.n
+            ),
             hint: "Check that the target answers a single request.".into(),
             retryable: false,
         }

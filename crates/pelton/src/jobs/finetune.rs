@@ -128,7 +128,12 @@ fn prepare(
     })
 }
 
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of epochs")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts of epochs"
+)]
 fn config(
     spec: &Spec,
     examples: usize,
@@ -229,8 +234,8 @@ fn run_training(
     };
     let checkpoints = folder.join("checkpoints");
     std::fs::create_dir_all(&checkpoints)?;
-    let mut outcome = train(&model, &data, &config, &checkpoints, &mut observe)
-        .map_err(|error| match error {
+    let mut outcome =
+        train(&model, &data, &config, &checkpoints, &mut observe).map_err(|error| match error {
             pelton_trainer::TrainError::InvalidExample { .. }
             | pelton_trainer::TrainError::InvalidConfig(_) => anyhow::Error::from(
                 JobFailure::input(error.to_string(), "Correct the dataset or the settings."),

@@ -75,7 +75,12 @@ impl JobFailure {
     /// What an error comes to: a failure stays as it is, a server that is away is tried again.
     pub fn of(error: &anyhow::Error) -> Self {
         if let Some(Self { code, message, hint, retryable }) = error.downcast_ref() {
-            return Self { code, message: message.clone(), hint: hint.clone(), retryable: *retryable };
+            return Self {
+                code,
+                message: message.clone(),
+                hint: hint.clone(),
+                retryable: *retryable,
+            };
         }
         let message = format!("{error:#}");
         let full = message.contains("No space left");

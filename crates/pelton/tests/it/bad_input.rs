@@ -87,7 +87,8 @@ async fn broken_rows_are_counted_and_named() {
         "source": { "kind": "blob", "digest": digest },
         "split": { "train": 1.0, "validation": 0.0, "test": 0.0 },
     });
-    let job: Value = server.client.post("/api/v1/datasets/broken/versions", &request).await.unwrap();
+    let job: Value =
+        server.client.post("/api/v1/datasets/broken/versions", &request).await.unwrap();
     let job = crate::served::finished(&server, &job).await;
     assert_eq!(job["state"], "succeeded", "{job}");
     let version: Value = server.client.get("/api/v1/datasets/broken/versions/1").await.unwrap();
@@ -96,7 +97,10 @@ async fn broken_rows_are_counted_and_named() {
     let path = format!("/api/v1/jobs/{}/logs", job["id"].as_str().unwrap());
     let logs: Value = server.client.get(&path).await.unwrap();
     let text = logs.to_string();
-    assert!(text.contains("line 2") && text.contains("line 3") && text.contains("line 4"), "{text}");
+    assert!(
+        text.contains("line 2") && text.contains("line 3") && text.contains("line 4"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

@@ -238,7 +238,7 @@ async fn a_killed_training_goes_on_to_the_same_adapter() {
             break;
         }
         assert_ne!(job["state"], "failed", "{job}");
-        if let Some(&trainer) = server.children("job run").first() {
+        if let Some(&trainer) = server.children("run-job").first() {
             sleep(moments.random_range(0..1_500)).await;
             kill(trainer);
             kills += 1;
@@ -260,8 +260,12 @@ async fn a_killed_training_goes_on_to_the_same_adapter() {
     };
     assert_eq!(weights("killed@1").await, weights("undisturbed@1").await, "bit for bit");
     let metrics: Value = server.client.get(&format!("{path}/metrics?limit=1000")).await.unwrap();
-    let steps: Vec<i64> =
-        metrics["items"].as_array().unwrap().iter().map(|item| item["step"].as_i64().unwrap()).collect();
+    let steps: Vec<i64> = metrics["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["step"].as_i64().unwrap())
+        .collect();
     let distinct: BTreeSet<i64> = steps.iter().copied().collect();
     assert_eq!(distinct.len(), steps.len(), "a step is told once");
     server.kill();

@@ -31,8 +31,12 @@ async fn the_built_in_model_answers_and_every_call_leaves_one_record() {
         assert_eq!(given["inference_id"], json!(id));
     }
     let listed: Value = server.client.get("/api/v1/traces?has_correction=true").await.unwrap();
-    let mut found: Vec<&str> =
-        listed["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect();
+    let mut found: Vec<&str> = listed["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["id"].as_str().unwrap())
+        .collect();
     found.sort_unstable();
     let mut expected: Vec<&str> = ids.iter().map(String::as_str).collect();
     expected.sort_unstable();

@@ -34,15 +34,11 @@ pub async fn load(
 ) -> Result<Compared, ApiError> {
     let baseline = api.store.evaluation_get(caller, parse(baseline)?).await?;
     let candidate = api.store.evaluation_get(caller, parse(candidate)?).await?;
-    let comparison =
-        compare(&results(api, &baseline).await?, &results(api, &candidate).await?);
+    let comparison = compare(&results(api, &baseline).await?, &results(api, &candidate).await?);
     Ok(Compared { baseline, candidate, comparison })
 }
 
-async fn results(
-    api: &Api,
-    evaluation: &store::Evaluation,
-) -> Result<Vec<SampleResult>, ApiError> {
+async fn results(api: &Api, evaluation: &store::Evaluation) -> Result<Vec<SampleResult>, ApiError> {
     let text = manifest::read_text(api, evaluation.samples).await?;
     read_results(text.as_bytes()).map_err(|error| {
         tracing::error!(%error, evaluation = %evaluation.id, "stored samples cannot be read");

@@ -1,9 +1,9 @@
 //! One table of error codes, and how an error is told to a caller.
 
 use axum::Json;
-use pelton_metadata::StoreError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use pelton_metadata::StoreError;
 use serde::Serialize;
 use utoipa::ToSchema;
 

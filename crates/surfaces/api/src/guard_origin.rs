@@ -29,7 +29,9 @@ fn check(headers: &HeaderMap) -> Result<(), ApiError> {
     if !is_loopback(host) {
         return Err(ApiError::new(
             Code::Forbidden,
-            format!("this server asks for no key and so answers only to localhost, not to `{host}`"),
+            format!(
+                "this server asks for no key and so answers only to localhost, not to `{host}`"
+            ),
         )
         .hint("Call it by 127.0.0.1, or start it with `--set server.authentication=required`."));
     }

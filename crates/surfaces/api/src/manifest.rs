@@ -63,10 +63,8 @@ pub async fn put(
     files: Vec<(String, Digest, u64)>,
     metadata: Value,
 ) -> Result<Digest, ApiError> {
-    let files = files
-        .into_iter()
-        .map(|(path, digest, size)| ManifestFile { path, digest, size })
-        .collect();
+    let files =
+        files.into_iter().map(|(path, digest, size)| ManifestFile { path, digest, size }).collect();
     let manifest = Manifest::new(kind, files, metadata)?;
     Ok(api.artifacts.manifest_put(&manifest).await?.digest)
 }

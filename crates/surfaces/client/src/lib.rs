@@ -134,8 +134,7 @@ impl Client {
         let header = |name: &str| {
             answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
         };
-        let (inference_id, release) =
-            (header("x-pelton-inference-id"), header("x-pelton-release"));
+        let (inference_id, release) = (header("x-pelton-inference-id"), header("x-pelton-release"));
         let body = self.read_json(path, answer).await?;
         Ok(ChatAnswer { body, inference_id, release })
     }

@@ -4,10 +4,7 @@
 //! exists, the console's page for an address that the browser's router will resolve, and the
 //! API's error shape below a programmatic prefix, so that a mistyped API path never gets HTML.
 
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking"))]
 
 mod content_type;
 mod security_headers;
@@ -43,16 +40,9 @@ async fn answer(request: Request) -> Response {
         return not_found(request.uri().path());
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        return (
-            StatusCode::METHOD_NOT_ALLOWED,
-            [(header::ALLOW, "GET, HEAD")],
-        )
-            .into_response();
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response();
     }
-    let etag = request
-        .headers()
-        .get(header::IF_NONE_MATCH)
-        .and_then(|value| value.to_str().ok());
+    let etag = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let response = if serve_file::exists(path) {
         serve_file::respond(path, etag)
     } else if looks_like_a_file(path) {
@@ -84,10 +74,5 @@ fn not_found(path: &str) -> Response {
     let body = format!(
         "{{\"error\":{{\"code\":\"not_found\",\"title\":\"Not found\",\"message\":\"there is nothing at {shown}\",\"hint\":\"GET /api/openapi.json lists every operation\",\"request_id\":null}}}}"
     );
-    (
-        StatusCode::NOT_FOUND,
-        [(header::CONTENT_TYPE, "application/json")],
-        body,
-    )
-        .into_response()
+    (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

@@ -27,18 +27,11 @@ pub(crate) fn respond(path: &str, known_etag: Option<&str>) -> Response {
         return StatusCode::NOT_FOUND.into_response();
     };
     let etag = etag(&file.metadata.sha256_hash());
-    let cache = if path.starts_with("assets/") {
-        FOREVER
-    } else {
-        REVALIDATE
-    };
+    let cache = if path.starts_with("assets/") { FOREVER } else { REVALIDATE };
     if known_etag.is_some_and(|known| known.contains(etag.trim_matches('"'))) {
         return (
             StatusCode::NOT_MODIFIED,
-            [
-                (header::ETAG, etag),
-                (header::CACHE_CONTROL, cache.to_owned()),
-            ],
+            [(header::ETAG, etag), (header::CACHE_CONTROL, cache.to_owned())],
         )
             .into_response();
     }

@@ -11,10 +11,7 @@ async fn get(path: &str, headers: &[(&str, &str)]) -> Response {
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    crate::router()
-        .oneshot(request.body(Body::empty()).unwrap())
-        .await
-        .unwrap()
+    crate::router().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
 }
 
 async fn text(response: Response) -> String {
@@ -27,15 +24,10 @@ async fn an_address_of_the_console_gets_its_page() {
     for path in ["/", "/traces/inf_01", "/models/pelton%2Fpelton-tiny%401"] {
         let response = get(path, &[]).await;
         assert_eq!(response.status(), StatusCode::OK, "{path}");
-        assert_eq!(
-            response.headers()[header::CONTENT_TYPE],
-            "text/html; charset=utf-8"
-        );
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "text/html; charset=utf-8");
         assert_eq!(response.headers()[header::CACHE_CONTROL], "no-cache");
-        let policy = response.headers()[header::CONTENT_SECURITY_POLICY]
-            .to_str()
-            .unwrap()
-            .to_owned();
+        let policy =
+            response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
         assert!(!policy.contains("unsafe"), "{policy}");
         assert!(text(response).await.contains("<title>Pelton"));
     }

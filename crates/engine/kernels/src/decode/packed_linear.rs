@@ -86,11 +86,7 @@ impl PackedLinear {
                 lanes[(panel * inputs + input) * 2 + column / LANE].0[column % LANE] = value;
             }
         }
-        Ok(Self {
-            inputs,
-            outputs,
-            panels: Panels::F32(lanes),
-        })
+        Ok(Self { inputs, outputs, panels: Panels::F32(lanes) })
     }
 
     /// Rounds `weight` to Q8_0 and packs it: per 32 inputs of one output, the scale is
@@ -121,11 +117,7 @@ impl PackedLinear {
                 }
             }
         }
-        Ok(Self {
-            inputs,
-            outputs,
-            panels: Panels::Q8 { quants, scales },
-        })
+        Ok(Self { inputs, outputs, panels: Panels::Q8 { quants, scales } })
     }
 
     /// Floats per input row.
@@ -171,10 +163,7 @@ impl PackedLinear {
             let mut row = 0;
             while row < rows {
                 let tile_rows = tile_height(rows - row);
-                let x = Strided {
-                    data: &x.data[row * x.stride..],
-                    stride: x.stride,
-                };
+                let x = Strided { data: &x.data[row * x.stride..], stride: x.stride };
                 weights.multiply(x, self.inputs, tile_rows, &mut tile);
                 let out = &mut y.data[row * y.stride + from..];
                 write_tile(&tile[..tile_rows], out, y.stride, columns, add);
@@ -204,11 +193,7 @@ fn check_length(weight: &[f32], outputs: usize, inputs: usize) -> Result<(), Pac
     if weight.len() == outputs * inputs {
         Ok(())
     } else {
-        Err(PackError::Length {
-            found: weight.len(),
-            outputs,
-            inputs,
-        })
+        Err(PackError::Length { found: weight.len(), outputs, inputs })
     }
 }
 
@@ -522,10 +507,7 @@ pub(super) mod variants {
     /// The first output lane of one row, by plain Rust.
     pub(in super::super) fn baseline_first_lane(linear: &PackedLinear, x: &[f32]) -> Lane {
         let mut tile = [[Lane::ZERO; 2]; MAX_TILE_ROWS];
-        let x = Strided {
-            data: x,
-            stride: x.len(),
-        };
+        let x = Strided { data: x, stride: x.len() };
         baseline_tile(linear.panel(0), x, linear.inputs, tile.first_chunk_mut::<1>());
         tile[0][0]
     }
@@ -536,10 +518,7 @@ pub(super) mod variants {
         #[cfg(target_arch = "x86_64")]
         if super::instruction_set() != InstructionSet::Baseline {
             let mut tile = [[Lane::ZERO; 2]; MAX_TILE_ROWS];
-            let x = Strided {
-                data: x,
-                stride: x.len(),
-            };
+            let x = Strided { data: x, stride: x.len() };
             // SAFETY: both wider sets include AVX2, and `x` is one row.
             unsafe {
                 super::avx2::tile(linear.panel(0), x, linear.inputs, tile.first_chunk_mut::<1>());

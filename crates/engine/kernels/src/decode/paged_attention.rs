@@ -65,9 +65,7 @@ pub struct KvBlock {
 impl KvBlock {
     /// An empty block.
     pub fn new(shape: BlockShape) -> Self {
-        Self {
-            lanes: vec![Lane::ZERO; shape.lanes()].into_boxed_slice(),
-        }
+        Self { lanes: vec![Lane::ZERO; shape.lanes()].into_boxed_slice() }
     }
 
     /// Writes keys and values of the token in `slot` (0..16) of this block: `kv_heads · head_dim`

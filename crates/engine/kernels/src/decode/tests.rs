@@ -3,8 +3,8 @@
 use super::packed_linear::variants;
 use super::paged_attention::attend_plainly;
 use super::{
-    BLOCK_TOKENS, BlockShape, KvBlock, PackError, PackedLinear, Queries, RopeTable, Strided, StridedMut,
-    add_rows, attend, rms_norm, swiglu,
+    BLOCK_TOKENS, BlockShape, KvBlock, PackError, PackedLinear, Queries, RopeTable, Strided,
+    StridedMut, add_rows, attend, rms_norm, swiglu,
 };
 
 /// A small linear congruential generator: values in [-1, 1), the same on every machine.
@@ -12,7 +12,9 @@ fn numbers(seed: u64, count: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     (0..count)
         .map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 40) as f32 / (1 << 23) as f32 - 1.0
         })
         .collect()
@@ -54,7 +56,8 @@ fn run(linear: &PackedLinear, x: &[f32], rows: usize) -> Vec<f32> {
 
 #[test]
 fn a_packed_product_equals_the_plain_one_at_every_size() {
-    for (rows, outputs, inputs) in [(1, 1, 1), (1, 33, 7), (3, 32, 32), (13, 70, 48), (31, 16, 160)] {
+    for (rows, outputs, inputs) in [(1, 1, 1), (1, 33, 7), (3, 32, 32), (13, 70, 48), (31, 16, 160)]
+    {
         let weight = numbers(1, outputs * inputs);
         let x = numbers(2, rows * inputs);
         let linear = PackedLinear::new(&weight, outputs, inputs).unwrap();
@@ -128,11 +131,7 @@ fn adding_writes_into_a_column_range_of_a_wider_row() {
     let x = numbers(9, 3 * 8);
     let linear = PackedLinear::new(&weight, 4, 8).unwrap();
     let mut wide = vec![1.0; 3 * 10];
-    linear.add(
-        Strided { data: &x, stride: 8 },
-        3,
-        StridedMut { data: &mut wide[5..], stride: 10 },
-    );
+    linear.add(Strided { data: &x, stride: 8 }, 3, StridedMut { data: &mut wide[5..], stride: 10 });
     let expected = product(&x, &weight, 3, 4, 8);
     for row in 0..3 {
         assert_eq!(wide[row * 10..row * 10 + 5], [1.0; 5]);
@@ -144,7 +143,8 @@ fn adding_writes_into_a_column_range_of_a_wider_row() {
 
 #[test]
 fn attention_equals_a_plain_softmax_alone_and_in_company() {
-    for (heads, kv_heads, head_dim) in [(4, 2, 32), (2, 1, 8), (3, 3, 40), (1, 1, 128), (2, 2, 33)] {
+    for (heads, kv_heads, head_dim) in [(4, 2, 32), (2, 1, 8), (3, 3, 40), (1, 1, 128), (2, 2, 33)]
+    {
         let shape = BlockShape { layers: 2, kv_heads, head_dim };
         let total = 2 * BLOCK_TOKENS + 5;
         let keys = numbers(10, total * kv_heads * head_dim);
@@ -154,7 +154,11 @@ fn attention_equals_a_plain_softmax_alone_and_in_company() {
         for token in 0..total {
             let range = token * width..(token + 1) * width;
             blocks[token / BLOCK_TOKENS].write(
-                shape, 1, token % BLOCK_TOKENS, &keys[range.clone()], &values[range],
+                shape,
+                1,
+                token % BLOCK_TOKENS,
+                &keys[range.clone()],
+                &values[range],
             );
         }
         let blocks: Vec<&KvBlock> = blocks.iter().collect();
@@ -234,9 +238,9 @@ fn normalization_and_swiglu_equal_their_formulas() {
         .chunks(2 * width)
         .flat_map(|row| {
             let (gate, up) = row.split_at(width);
-            gate.iter().zip(up).map(|(&g, &u)| {
-                f64::from(g) / (1.0 + (-f64::from(g)).exp()) * f64::from(u)
-            })
+            gate.iter()
+                .zip(up)
+                .map(|(&g, &u)| f64::from(g) / (1.0 + (-f64::from(g)).exp()) * f64::from(u))
         })
         .collect();
     close(&out, &expected, 1e-6);

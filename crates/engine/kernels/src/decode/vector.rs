@@ -34,8 +34,7 @@ pub(crate) trait Vector: Copy {
     #[inline(always)]
     fn exp(self) -> Self {
         let x = self.max(Self::splat(-87.3)).min(Self::splat(88.3));
-        let shifted =
-            x.multiply_add(Self::splat(std::f32::consts::LOG2_E), Self::splat(ROUND));
+        let shifted = x.multiply_add(Self::splat(std::f32::consts::LOG2_E), Self::splat(ROUND));
         let exponent = shifted.subtract(Self::splat(ROUND));
         let r = exponent.multiply_add(Self::splat(-0.693_359_4), x);
         let r = exponent.multiply_add(Self::splat(2.121_944_4e-4), r);
@@ -129,9 +128,11 @@ impl<const FUSED: bool> Vector for Plain<FUSED> {
     }
     #[inline(always)]
     fn power_of_two(self) -> Self {
-        Self(self.0.map(|value| {
-            f32::from_bits((value.to_bits() << 23).wrapping_add(1.0_f32.to_bits()))
-        }))
+        Self(
+            self.0.map(|value| {
+                f32::from_bits((value.to_bits() << 23).wrapping_add(1.0_f32.to_bits()))
+            }),
+        )
     }
 }
 

@@ -25,11 +25,7 @@ pub struct Blob {
 
 /// Upload bytes. They are kept once, however often they are sent.
 #[utoipa::path(put, path = "/api/v1/blobs", tag = "blobs", request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses((status = 201, body = Blob)))]
-pub async fn put_blob(
-    State(api): Shared,
-    Caller(caller): Caller,
-    request: Request,
-) -> Made<Blob> {
+pub async fn put_blob(State(api): Shared, Caller(caller): Caller, request: Request) -> Made<Blob> {
     caller.require(Scope::Write)?;
     let (digest, size) = manifest::take_in(&api, request.into_body().into_data_stream()).await?;
     Ok((StatusCode::CREATED, Json(Blob { digest: digest.to_string(), size })))

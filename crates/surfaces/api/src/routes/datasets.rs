@@ -64,8 +64,7 @@ fn wire(dataset: store::Dataset, all_versions: Option<Vec<store::DatasetVersion>
         created_at: created_at.to_string(),
         versions,
         latest: latest.map(wire_version),
-        all_versions: all_versions
-            .map(|versions| versions.into_iter().map(wire_version).collect()),
+        all_versions: all_versions.map(|versions| versions.into_iter().map(wire_version).collect()),
     }
 }
 
@@ -193,8 +192,8 @@ pub async fn list_rows(
                     next_cursor = Some(place.to_string());
                     break 'all;
                 }
-                let mut row: Value = serde_json::from_str(line)
-                    .map_err(|error| ApiError::internal(&error))?;
+                let mut row: Value =
+                    serde_json::from_str(line).map_err(|error| ApiError::internal(&error))?;
                 row["index"] = json!(place);
                 items.push(row);
             }

@@ -32,12 +32,11 @@ pub async fn create_gate(
     Caller(caller): Caller,
     Body(request): Body<GateRequest>,
 ) -> Made<Gate> {
-    let task = compare::load(&api, &caller, &request.task.baseline, &request.task.candidate).await?;
+    let task =
+        compare::load(&api, &caller, &request.task.baseline, &request.task.candidate).await?;
     let regression = match &request.regression {
         None => None,
-        Some(rule) => {
-            Some(compare::load(&api, &caller, &rule.baseline, &rule.candidate).await?)
-        }
+        Some(rule) => Some(compare::load(&api, &caller, &rule.baseline, &rule.candidate).await?),
     };
     for compared in std::iter::once(&task).chain(&regression) {
         refuse_empty(compared)?;

@@ -28,8 +28,7 @@ pub fn wire(release: store::Release) -> Release {
 
 fn wire_bundle(bundle: store::Bundle) -> Bundle {
     let store::Bundle { model, adapter, upstream, sampling, system_prompt } = bundle;
-    let upstream =
-        upstream.map(|store::Upstream { provider, model }| Upstream { provider, model });
+    let upstream = upstream.map(|store::Upstream { provider, model }| Upstream { provider, model });
     let sampling = sampling.map(|sampling| {
         let store::Sampling { temperature, top_p, top_k, max_tokens, seed, stop } = sampling;
         Sampling { temperature, top_p, top_k, max_tokens, seed, stop }
@@ -39,8 +38,7 @@ fn wire_bundle(bundle: store::Bundle) -> Bundle {
 
 fn stored_bundle(bundle: Bundle) -> store::Bundle {
     let Bundle { model, adapter, upstream, sampling, system_prompt } = bundle;
-    let upstream =
-        upstream.map(|Upstream { provider, model }| store::Upstream { provider, model });
+    let upstream = upstream.map(|Upstream { provider, model }| store::Upstream { provider, model });
     let sampling = sampling.map(|sampling| {
         let Sampling { temperature, top_p, top_k, max_tokens, seed, stop } = sampling;
         store::Sampling { temperature, top_p, top_k, max_tokens, seed, stop }

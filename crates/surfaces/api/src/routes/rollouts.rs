@@ -12,12 +12,12 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use pelton_context::OpContext;
+use pelton_ids::Micros;
 use pelton_metadata as store;
 use pelton_rollout::{
-    Decision, Observed, RolloutConfig, RolloutPhase, RolloutState, Step, promote_now, roll_back_now,
-    start,
+    Decision, Observed, RolloutConfig, RolloutPhase, RolloutState, Step, promote_now,
+    roll_back_now, start,
 };
-use pelton_ids::Micros;
 use serde_json::{Value, json};
 
 pub async fn wire(

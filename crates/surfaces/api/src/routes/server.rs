@@ -13,9 +13,7 @@ use axum::extract::State;
 use pelton_context::{OpContext, Scope};
 use pelton_ids::Micros;
 use pelton_metadata::{JobFilter, JobState, Page};
-use pelton_trace_store::{
-    Aggregate, AggregateQuery, Expr, Field, GroupKey, TimeUnit, Value,
-};
+use pelton_trace_store::{Aggregate, AggregateQuery, Expr, Field, GroupKey, TimeUnit, Value};
 
 const MINUTE: i64 = 60_000_000;
 const DAY: i64 = 1_440 * MINUTE;
@@ -139,9 +137,8 @@ async fn tune(api: &Api, caller: &OpContext) -> Result<Tune, ApiError> {
     let of_kind = |state| JobFilter { kind: Some("finetune".into()), state };
     let all = Page::first(pelton_metadata::MAX_PAGE);
     let jobs = api.store.job_list(caller, &of_kind(None), &all).await?.items;
-    let in_state = |wanted: &[JobState]| {
-        count(jobs.iter().filter(|job| wanted.contains(&job.state)).count())
-    };
+    let in_state =
+        |wanted: &[JobState]| count(jobs.iter().filter(|job| wanted.contains(&job.state)).count());
     Ok(Tune {
         running: in_state(&[JobState::Queued, JobState::Running]),
         succeeded: in_state(&[JobState::Succeeded]),
