@@ -40,6 +40,8 @@ export function RolloutDialog({
   const gate = useGateOf(chosen?.gate ?? null)
   const parsed = readStages(stages)
   const refused = start.error instanceof ApiError && start.error.code === 'gate_failed'
+  const failed = gate !== null && typeof gate !== 'string' && !gate.passed
+  const needsReason = refused || failed || override !== ''
 
   function submit() {
     if (!chosen || !parsed.stages) return
@@ -72,7 +74,7 @@ export function RolloutDialog({
       submit="Start the rollout"
       busy={start.isPending}
       error={start.error}
-      disabled={!chosenEndpoint || !chosen || !parsed.stages}
+      disabled={!chosenEndpoint || !chosen || !parsed.stages || (needsReason && !override.trim())}
       onSubmit={submit}
       onClose={onClose}
       wide
@@ -114,7 +116,7 @@ export function RolloutDialog({
         <NumberField label="Mean score falls by" value={drop} onValue={setDrop} min={0} max={1} />
         <NumberField label="Scores needed" value={scores} onValue={setScores} min={0} step={1} />
       </fieldset>
-      {refused && (
+      {needsReason && (
         <TextField
           label="Reason to override the gate"
           value={override}
