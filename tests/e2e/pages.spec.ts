@@ -43,11 +43,16 @@ async function places(request: APIRequestContext): Promise<Place[]> {
       name: 'dataset',
       address: `/datasets/${dataset.name}/${dataset.latest!.version}`,
     })
-  const jobs = await list<Listed & { result: { steps?: number } | null }>(request, 'jobs?kind=finetune&state=succeeded')
-  const job = jobs.sort((a, b) => (b.result?.steps ?? 0) - (a.result?.steps ?? 0))[0]
+  const jobs = await list<Listed & { spec: { shuffle_labels?: boolean }; result: { steps?: number } | null }>(
+    request,
+    'jobs?kind=finetune&state=succeeded',
+  )
+  // A control with shuffled answers learns nothing and shows nothing.
+  const honest = jobs.filter((j) => !j.spec.shuffle_labels)
+  const job = (honest.length > 0 ? honest : jobs).sort((a, b) => (b.result?.steps ?? 0) - (a.result?.steps ?? 0))[0]
   if (job) found.push({ name: 'training-run', address: `/training/${job.id}` })
-  const evaluations = await list<Listed & { suite: unknown; exact_match: { value: number } }>(request, 'evaluations?limit=200')
-  const pair = widestPair(evaluations)
+  const evaluations = await list<Measured>(request, 'evaluations?limit=200')
+  const pair = comparable(evaluations)
   if (evaluations[0])
     found.push({
       name: 'evaluation',
@@ -75,21 +80,23 @@ async function places(request: APIRequestContext): Promise<Place[]> {
   return found
 }
 
-/** The two runs of one dataset's test split that are furthest apart. */
-function widestPair(evaluations: (Listed & { suite: unknown; exact_match: { value: number } })[]): [string, string] | null {
-  let best: [string, string] | null = null
-  let widest = -1
-  for (const a of evaluations) {
-    for (const b of evaluations) {
-      const same = a.id !== b.id && JSON.stringify(a.suite) === JSON.stringify(b.suite) && JSON.stringify(a.suite).includes('dataset')
-      const gap = b.exact_match.value - a.exact_match.value
-      if (same && gap > widest) {
-        widest = gap
-        best = [a.id, b.id]
-      }
-    }
-  }
-  return best
+interface Measured extends Listed {
+  suite: unknown
+  target: { model?: string; adapter?: string | null }
+  exact_match: { value: number }
+}
+
+/** A base model and an adapter on the same test split, the largest test first; else any two of one suite. */
+function comparable(evaluations: Measured[]): [string, string] | null {
+  const pairs = evaluations.flatMap((a) =>
+    evaluations.filter((b) => a.id !== b.id && JSON.stringify(a.suite) === JSON.stringify(b.suite)).map((b) => ({ a, b })),
+  )
+  const tuned = pairs.filter(
+    ({ a, b }) => a.target.model && !a.target.adapter && b.target.adapter && JSON.stringify(a.suite).includes('dataset'),
+  )
+  const [best] = tuned.sort((one, other) => other.b.exact_match.value - one.b.exact_match.value)
+  const chosen = best ?? pairs[0]
+  return chosen ? [chosen.a.id, chosen.b.id] : null
 }
 
 async function settle(page: Page, address: string) {

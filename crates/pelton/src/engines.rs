@@ -26,6 +26,13 @@ const MOST_ADAPTERS: usize = 256;
 const LARGEST_ANSWER: usize = 1 << 20;
 /// How long to wait before trying anew what failed.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Calls fail while an engine is away, so it is started again soon, however often it ends.
+const RESTART: Restart = Restart {
+    base: Duration::from_millis(100),
+    max: Duration::from_secs(2),
+    stable_after: Duration::from_secs(5),
+    grace: Duration::from_secs(5),
+};
 /// The variable that tells an engine which token its callers must show.
 pub const TOKEN_VARIABLE: &str = "PELTON_ENGINE_TOKEN";
 
@@ -167,7 +174,7 @@ impl Engines {
         let folder = workshop.lay_out(&model).await?;
         let token = api_key_from_random(crate::randomness::SystemRandom::draw()?);
         let child =
-            KeepRunning::start(workshop.command(&folder, base, &token)?, Restart::default());
+            KeepRunning::start(workshop.command(&folder, base, &token)?, RESTART);
         let mut state = child.state();
         let mut pid = 0;
         loop {

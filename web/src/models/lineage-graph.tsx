@@ -17,7 +17,7 @@ import {
 } from 'lucide-react'
 import { Link } from 'react-router'
 import type { Lineage } from '../api/types'
-import { count, percent, plural, seconds } from '../format/number'
+import { count, plural, seconds } from '../format/number'
 import { elapsedSeconds } from '../format/time'
 
 export interface LineageNode {
@@ -145,15 +145,16 @@ function product(l: Lineage): LineageNode[] {
       detail: `LoRA on ${l.adapter.base ?? 'its base'}`,
       to: `/models/${encodeURIComponent(l.adapter.ref)}`,
     })
-  const best = l.evaluations[0]
-  if (l.gate || best) {
+  const latest = l.evaluations[0]
+  if (l.gate || latest) {
+    const measured = plural(l.evaluations.length, 'evaluation')
     nodes.push({
       key: 'checks',
       kind: 'Checks',
       icon: ShieldCheck,
-      title: l.gate ? (l.gate.passed ? 'gate passed' : 'gate not passed') : percent(best?.exact_match.value),
-      detail: plural(l.evaluations.length, 'evaluation'),
-      to: best ? `/evaluations/${best.id}` : null,
+      title: l.gate ? (l.gate.passed ? 'gate passed' : 'gate not passed') : measured,
+      detail: l.gate ? measured : 'no gate',
+      to: latest ? `/evaluations/${latest.id}` : null,
     })
   }
   return nodes
