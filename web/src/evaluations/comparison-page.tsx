@@ -172,7 +172,11 @@ function Flips({ flips }: { flips: Flip[] }) {
                 </details>
               ),
             },
-            { header: 'Expected', className: 'max-w-60', cell: (f) => <span className="font-mono text-xs break-words">{f.expected}</span> },
+            {
+              header: 'Expected',
+              className: 'max-w-60',
+              cell: (f) => <span className="font-mono text-xs wrap-anywhere">{f.expected}</span>,
+            },
             {
               header: 'Baseline said',
               className: 'max-w-60',
@@ -194,7 +198,7 @@ function Answer({ text, right }: { text: string | null; right: boolean }) {
   return (
     <span className="flex flex-col items-start gap-1">
       <Badge tone={right ? 'good' : 'bad'}>{right ? 'right' : 'wrong'}</Badge>
-      <span className="font-mono text-xs break-words">{text ?? '(no answer)'}</span>
+      <span className="font-mono text-xs wrap-anywhere">{text ?? '(no answer)'}</span>
     </span>
   )
 }

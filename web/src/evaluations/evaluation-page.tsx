@@ -149,11 +149,11 @@ const SAMPLE_COLUMNS = [
       </details>
     ),
   },
-  { header: 'Expected', className: 'max-w-64', cell: (s: Sample) => <span className="font-mono text-xs break-words">{s.expected}</span> },
+  { header: 'Expected', className: 'max-w-64', cell: (s: Sample) => <span className="font-mono text-xs wrap-anywhere">{s.expected}</span> },
   {
     header: 'Output',
     className: 'max-w-64',
-    cell: (s: Sample) => <span className="font-mono text-xs break-words">{s.output ?? s.error ?? '–'}</span>,
+    cell: (s: Sample) => <span className="font-mono text-xs wrap-anywhere">{s.output ?? s.error ?? '–'}</span>,
   },
   {
     header: 'Result',

@@ -105,7 +105,7 @@ export function GateRules({ gate }: { gate: Gate }) {
             <X className="mt-0.5 size-4 shrink-0 text-bad" aria-label="failed" />
           )}
           <span className="min-w-0">
-            <span className="font-medium">{rule.name}</span> {!rule.passed && <Badge tone="bad">failed</Badge>}
+            <span className="font-medium">{rule.name.replaceAll('_', ' ')}</span> {!rule.passed && <Badge tone="bad">failed</Badge>}
             <span className="block break-words text-ink-2">{rule.detail}</span>
           </span>
         </li>

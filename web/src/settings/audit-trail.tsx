@@ -41,7 +41,9 @@ export function AuditTrail() {
           {
             header: 'Detail',
             cell: (entry) => (
-              <span className="font-mono text-xs break-words text-ink-2">{entry.detail === null ? '–' : JSON.stringify(entry.detail)}</span>
+              <span className="font-mono text-xs wrap-anywhere text-ink-2">
+                {entry.detail === null ? '–' : JSON.stringify(entry.detail)}
+              </span>
             ),
             className: 'min-w-48',
           },

@@ -114,7 +114,7 @@ function FeedbackItem({ item }: { item: Feedback }) {
         <Ago at={item.at} />
       </div>
       {item.correction !== null && (
-        <p className="rounded bg-bronze-soft px-2 py-1 font-mono text-xs break-words whitespace-pre-wrap">{item.correction}</p>
+        <p className="rounded bg-bronze-soft px-2 py-1 font-mono text-xs wrap-anywhere whitespace-pre-wrap">{item.correction}</p>
       )}
       {item.comment && <p className="break-words">{item.comment}</p>}
     </li>
