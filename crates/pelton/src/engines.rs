@@ -173,8 +173,7 @@ impl Engines {
         };
         let folder = workshop.lay_out(&model).await?;
         let token = api_key_from_random(crate::randomness::SystemRandom::draw()?);
-        let child =
-            KeepRunning::start(workshop.command(&folder, base, &token)?, RESTART);
+        let child = KeepRunning::start(workshop.command(&folder, base, &token)?, RESTART);
         let mut state = child.state();
         let mut pid = 0;
         loop {

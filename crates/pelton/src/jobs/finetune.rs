@@ -117,7 +117,8 @@ fn prepare(
     } else {
         vec![]
     };
-    let config = config(spec, examples.len(), share, !rehearsal.is_empty(), threads);
+    let (rehearses, validates) = (!rehearsal.is_empty(), !validation.is_empty());
+    let config = config(spec, examples.len(), share, rehearses, validates, threads);
     Ok(Prepared {
         model,
         config,
@@ -139,6 +140,7 @@ fn config(
     examples: usize,
     share: f64,
     rehearses: bool,
+    validates: bool,
     threads: usize,
 ) -> TrainConfig {
     let rank = spec.rank.unwrap_or(defaults::RANK);
@@ -160,7 +162,7 @@ fn config(
         length: RunLength::Epochs(epochs.ceil() as u64),
         seed: spec.seed,
         threads,
-        patience: Some(defaults::PATIENCE),
+        patience: validates.then_some(defaults::PATIENCE),
         checkpoint_interval: 10,
         rehearsal_fraction: if rehearses { share } else { 0.0 },
         kl_to_base: if rehearses { spec.kl_to_base.unwrap_or(defaults::KL_TO_BASE) } else { 0.0 },

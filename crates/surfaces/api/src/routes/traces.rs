@@ -23,6 +23,7 @@ use pelton_ids::{FeedbackId, InferenceId};
 use pelton_trace_query::{ListedTrace, TraceQueryError};
 use pelton_trace_store::{self as store, TraceDetail, WriteError};
 use serde_json::Value;
+use std::time::Duration;
 
 impl From<TraceQueryError> for ApiError {
     fn from(error: TraceQueryError) -> Self {
@@ -344,19 +345,30 @@ pub async fn give_feedback(
     Ok((StatusCode::CREATED, Json(wire_feedback(record))))
 }
 
-/// The release that answered a call. The call's record may still wait for its group commit.
+/// Microseconds that the record of a call that has just ended may be on its way to the store.
+const ON_ITS_WAY: i64 = 5_000_000;
+/// Between two looks for it.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// The release that answered a call. An application may speak of a call before its record has
+/// reached the store; a call's id says when it began, so that only young ones are waited for.
 async fn of_release(
     api: &Api,
     caller: &OpContext,
     id: InferenceId,
 ) -> Result<Option<pelton_ids::ReleaseId>, ApiError> {
-    if let Some(found) = api.traces.get(caller.project, id).await? {
-        return Ok(found.summary.release_id);
-    }
-    api.trace_writer.flush().await?;
-    match api.traces.get(caller.project, id).await? {
-        Some(found) => Ok(found.summary.release_id),
-        None => Err(unknown(id)),
+    let begun = api.store.now();
+    loop {
+        if let Some(found) = api.traces.get(caller.project, id).await? {
+            return Ok(found.summary.release_id);
+        }
+        let millis = i64::try_from(id.as_u128() >> 80).unwrap_or(i64::MAX);
+        let young = begun.0.saturating_sub(millis.saturating_mul(1_000)) < 600_000_000;
+        if !young || api.store.now().0.saturating_sub(begun.0) > ON_ITS_WAY {
+            return Err(unknown(id));
+        }
+        api.trace_writer.flush().await?;
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
