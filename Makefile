@@ -1,6 +1,6 @@
 # `make demo`: set up, turn the wheel once, leave the console running.
 # `make test`: set up and run every test.
-.PHONY: demo demo-stop test check lint bench
+.PHONY: demo demo-stop test check bench
 
 demo:
 	scripts/demo
@@ -13,9 +13,6 @@ test:
 
 check:
 	scripts/check
-
-lint:
-	scripts/lint
 
 # make bench NAME=turn
 bench:

@@ -56,11 +56,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make the job's folder {}", folder.display()))?;
     crate::runtime(1)?.block_on(async {
-        let report = Report::default();
+        let report = Report;
         let job: Value = client.get(&format!("/api/v1/jobs/{id}")).await?;
         let kind = job["kind"].as_str().unwrap_or_default().to_owned();
         let spec = job["spec"].clone();
-        let task = Task { id, spec, folder, threads, client, report: report.clone() };
+        let task = Task { id, spec, folder, threads, client, report };
         match body(&kind, task).await {
             Ok(result) => report.result(&result),
             Err(error) => report.error(&JobFailure::of(&error)),

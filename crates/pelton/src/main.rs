@@ -2,6 +2,7 @@
 
 mod authenticator;
 mod built_in;
+mod collect_artifacts;
 mod config_pages;
 mod data_folder;
 mod demo;

@@ -9,7 +9,7 @@ use crate::project_config::{Settings, provider_keys};
 use crate::randomness::SystemRandom;
 use crate::snapshot::{Keeper, keep_current};
 use crate::trace_catalog::MetadataCatalog;
-use crate::{built_in, recorder, rollouts, seal_traces};
+use crate::{built_in, collect_artifacts, recorder, rollouts, seal_traces};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -125,7 +125,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     });
 
     let workshop = Arc::new(Workshop {
-        artifacts,
+        artifacts: artifacts.clone(),
         folder: folder.engine(),
         config: config.clone(),
         egress: egress.clone(),
@@ -136,6 +136,12 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     background.spawn(keep_current(keeper));
     background.spawn(engines.keep(workshop));
     background.spawn(rollouts::drive(metadata.clone(), traces.clone(), context.clone()));
+    background.spawn(collect_artifacts::keep_collected(
+        artifacts,
+        metadata.clone(),
+        context,
+        clock.clone(),
+    ));
     background.spawn(seal_traces::keep_sealed(traces.clone(), clock, config.traces.retention_days));
     let jobs =
         job_runner::start(&config, &folder, metadata.clone(), authenticator.clone(), &url).await?;

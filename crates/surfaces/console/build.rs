@@ -9,6 +9,10 @@ use std::{env, fs};
 
 const NOT_BUILT: &str = include_str!("src/not_built.html");
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "Cargo tells build scripts where to work in this way"
+)]
 fn main() -> Result<(), Box<dyn Error>> {
     let manifest = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let built = manifest.join("../../../web/dist");

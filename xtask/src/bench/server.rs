@@ -58,7 +58,7 @@ impl Server {
             {
                 return Ok(());
             }
-            std::thread::sleep(Duration::from_millis(50));
+            pause(Duration::from_millis(50));
         }
         anyhow::bail!("the engine was not ready within two minutes")
     }
@@ -77,7 +77,7 @@ impl Server {
                 self.url = url;
                 return Ok(());
             }
-            std::thread::sleep(Duration::from_millis(2));
+            pause(Duration::from_millis(2));
         }
         anyhow::bail!("the server was not ready within a minute")
     }
@@ -124,4 +124,13 @@ pub fn resident_mib(process: u32) -> anyhow::Result<f64> {
         .context("the kernel tells VmRSS")?
         .parse()?;
     Ok(kib / 1024.0)
+}
+
+/// Waits; a benchmark watches another process from outside.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing tells a benchmark when another process is ready"
+)]
+pub(super) fn pause(duration: Duration) {
+    std::thread::sleep(duration);
 }

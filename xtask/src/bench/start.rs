@@ -1,7 +1,7 @@
 //! Time from exec to ready, and memory at rest, of a server without an engine.
 
 use super::Check;
-use super::server::{Server, binary, resident_mib};
+use super::server::{Server, binary, pause, resident_mib};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub fn run(root: &Path) -> anyhow::Result<(Vec<Check>, Value)> {
         let server = Server::start(&binary, &["engine.enabled=false"])?;
         starts.push(server.ready_after.as_secs_f64() * 1_000.0);
         if trial < 3 {
-            std::thread::sleep(REST);
+            pause(REST);
             resident.push(resident_mib(server.id())?);
         }
     }

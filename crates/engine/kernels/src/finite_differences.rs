@@ -5,7 +5,7 @@ pub fn values(count: usize, seed: usize) -> Vec<f64> {
     (0..count)
         .map(|index| {
             let x = ((index * 7919 + seed * 104_729 + 13) as f64 * 0.618_033_988).fract();
-            ((x * 12.9898).sin() * 43_758.5453).fract()
+            ((x * 12.9898).sin() * 43_758.545_3).fract()
         })
         .collect()
 }

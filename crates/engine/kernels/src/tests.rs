@@ -19,7 +19,7 @@ fn exponential_is_close_to_the_library() {
 #[test]
 fn matmul_multiplies_strided_views() {
     let (a, b) = (values(3 * 7, 1), values(5 * 4, 2));
-    let mut dst = vec![1.0; 3 * 8];
+    let mut dst = [1.0; 3 * 8];
     matmul(
         MatrixMut::strided(&mut dst[1..], 3, 5, 8),
         Into::Add,

@@ -1,5 +1,7 @@
 //! What a caller can ask, and what comes back.
 
+use pelton_constrain::{Broken, Constraint};
+
 /// How the next token is chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sampling {
@@ -55,6 +57,8 @@ pub struct GenerateRequest {
     pub logprobs: Option<usize>,
     /// Whether text is sent as it comes, or only at the end.
     pub stream: bool,
+    /// The grammar that the answer must follow, at its start.
+    pub constraint: Option<Constraint>,
 }
 
 /// Why a generation ended.
@@ -127,6 +131,8 @@ pub enum Event {
     },
     /// The end.
     Done(Completion),
+    /// The answer's grammar became too complex to follow; nothing comes after this.
+    Broken(Broken),
 }
 
 /// Why a request is not run.

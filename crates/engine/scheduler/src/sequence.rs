@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use pelton_constrain::{Broken, Constraint};
 use pelton_tokens::{Detokenizer, TextCodec};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -48,6 +49,8 @@ pub(crate) struct Sequence {
     pub(crate) first_token_at: Option<Instant>,
     pub(crate) finished: Option<FinishReason>,
     sampler: Sampler,
+    constraint: Option<Constraint>,
+    broken: Option<Broken>,
     detokenizer: Detokenizer,
     stops: StopWatch,
     text: String,
@@ -65,6 +68,8 @@ impl Sequence {
             first_token_at: None,
             finished: None,
             sampler: Sampler::new(admitted.request.sampling.clone()),
+            constraint: admitted.request.constraint.take(),
+            broken: None,
             detokenizer: Detokenizer::default(),
             stops: StopWatch::new(std::mem::take(&mut admitted.request.stop)),
             text: String::new(),
@@ -116,7 +121,14 @@ impl Sequence {
     pub(crate) fn step(&mut self, logits: &mut [f32], codec: &TextCodec) {
         let wanted = self.admitted.request.logprobs;
         let original = wanted.map(|_| logits.to_vec());
-        let token = self.sampler.choose(logits);
+        let token = match self.choose(logits) {
+            Ok(token) => token,
+            Err(broken) => {
+                self.broken = Some(broken);
+                self.finished = Some(FinishReason::Stop);
+                return;
+            }
+        };
         if let (Some(top), Some(original)) = (wanted, original) {
             self.logprobs.push(logprob_of(&original, token, top));
         }
@@ -127,7 +139,9 @@ impl Sequence {
             self.finished = Some(FinishReason::Stop);
         } else {
             self.detokenizer.push(codec.token_bytes(), token, &mut self.text);
-            if self.generated.len() >= self.admitted.max_tokens {
+            if self.constraint.as_ref().is_some_and(Constraint::is_complete) {
+                self.finished = Some(FinishReason::Stop);
+            } else if self.generated.len() >= self.admitted.max_tokens {
                 self.finished = Some(FinishReason::Length);
             }
         }
@@ -144,6 +158,15 @@ impl Sequence {
             Watched::SafeUpTo(_) if self.finished.is_some() => self.send_up_to(self.text.len()),
             Watched::SafeUpTo(safe) => self.send_up_to(safe),
         }
+    }
+
+    /// The next token, among those that the grammar allows.
+    fn choose(&mut self, logits: &mut [f32]) -> Result<u32, Broken> {
+        let Some(constraint) = &mut self.constraint else { return Ok(self.sampler.choose(logits)) };
+        constraint.mask(logits)?;
+        let token = self.sampler.choose(logits);
+        constraint.accept(token)?;
+        Ok(token)
     }
 
     /// Tokens so far.
@@ -168,6 +191,10 @@ impl Sequence {
 
     /// Sends the whole answer.
     pub(crate) fn send_done(&mut self, finish_reason: FinishReason) {
+        if let Some(broken) = self.broken.take() {
+            let _ = self.admitted.events.send(Event::Broken(broken));
+            return;
+        }
         let usage = self.usage();
         let _ = self.admitted.events.send(Event::Done(Completion {
             text: std::mem::take(&mut self.text),

@@ -93,6 +93,7 @@ fn finish(mut events: UnboundedReceiver<Event>) -> (Vec<String>, Completion) {
         match events.blocking_recv().unwrap() {
             Event::Text { text, .. } => pieces.push(text),
             Event::Done(completion) => return (pieces, completion),
+            Event::Broken(broken) => panic!("{broken}"),
         }
     }
 }

@@ -7,6 +7,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream, StreamExt as _};
+use pelton_constrain::Constraint;
 use pelton_llm_types::{Chunk, encode_data, encode_done};
 use pelton_scheduler::{Completion, Event, GenerateRequest, TokenLogprob, Usage};
 use pelton_tokens::TextCodec;
@@ -31,11 +32,15 @@ pub(crate) async fn complete_chat(
 ) -> Result<Response, ApiError> {
     let mut body: ChatBody = read_json(body)?;
     let adapter = state.adapter_of(&body.model)?;
-    let plan = body.plan(&state.shared.defaults)?;
+    let mut plan = body.plan(&state.shared.defaults)?;
     let stream = body.stream.unwrap_or(false);
     let head = AnswerHead { id: state.next_id(), created: state.now(), model: body.model.clone() };
     let prompt = encode(&state, body, plan.tools.clone()).await?;
-    let runs = submit(&state, prompt, adapter, &plan, stream)?;
+    let constraint = match plan.grammar.take() {
+        Some(grammar) => Some(state.constraint(grammar).await?),
+        None => None,
+    };
+    let runs = submit(&state, prompt, adapter, &plan, constraint, stream)?;
     let codec = Arc::clone(state.shared.scheduler.codec());
     if stream {
         return Ok(stream_response(head, runs, &plan, codec));
@@ -68,6 +73,7 @@ fn submit(
     prompt: Vec<u32>,
     adapter: Option<String>,
     plan: &ChatPlan,
+    constraint: Option<Constraint>,
     stream: bool,
 ) -> Result<Vec<UnboundedReceiver<Event>>, ApiError> {
     let request = GenerateRequest {
@@ -79,6 +85,7 @@ fn submit(
         sampling: plan.sampling.clone(),
         logprobs: plan.logprobs,
         stream,
+        constraint,
     };
     let runs = (0..plan.choices as u64).map(|choice| {
         let mut request = request.clone();
@@ -90,8 +97,10 @@ fn submit(
 
 async fn finished(mut run: UnboundedReceiver<Event>) -> Result<Completion, ApiError> {
     while let Some(event) = run.recv().await {
-        if let Event::Done(completion) = event {
-            return Ok(completion);
+        match event {
+            Event::Done(completion) => return Ok(completion),
+            Event::Broken(broken) => return Err(ApiError::broken_grammar(&broken)),
+            Event::Text { .. } => {}
         }
     }
     Err(ApiError::stopped())
@@ -154,14 +163,22 @@ impl ChatStream {
                 encode_chunk(&self.head.text(index, text, logprobs))
             }
             Happened::Event(Event::Done(completion)) => self.close(index, &completion),
+            Happened::Event(Event::Broken(broken)) => {
+                self.cut_off(&ApiError::broken_grammar(&broken))
+            }
             // A channel ends after `Done`; one that ends before was cut off by the engine stopping.
             Happened::Ended if self.done[index as usize].is_none() && !self.broken => {
-                self.broken = true;
-                serde_json::to_string(&ApiError::stopped().body())
-                    .map_or_else(|_| Vec::new(), |error| encode_data(&error))
+                self.cut_off(&ApiError::stopped())
             }
             Happened::Ended => Vec::new(),
         }
+    }
+
+    /// The last words of a stream that does not end well.
+    fn cut_off(&mut self, error: &ApiError) -> Vec<u8> {
+        self.broken = true;
+        serde_json::to_string(&error.body())
+            .map_or_else(|_| Vec::new(), |error| encode_data(&error))
     }
 
     fn close(&mut self, index: u32, completion: &Completion) -> Vec<u8> {

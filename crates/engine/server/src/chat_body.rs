@@ -3,12 +3,14 @@
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
+use pelton_constrain::Grammar;
 use pelton_scheduler::Sampling;
 use pelton_tokens::Message;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::answer_format::AnswerFormat;
 use crate::error::ApiError;
 use crate::router::BODY_LIMIT;
 
@@ -54,7 +56,8 @@ pub(crate) struct ChatBody {
     logit_bias: Option<Map<String, Value>>,
     tools: Option<Value>,
     tool_choice: Option<Value>,
-    response_format: Option<Value>,
+    #[serde(flatten)]
+    format: AnswerFormat,
     ignore_eos: Option<bool>,
     #[serde(flatten)]
     rest: Map<String, Value>,
@@ -83,6 +86,7 @@ pub(crate) struct ChatPlan {
     pub(crate) include_usage: bool,
     pub(crate) ignore_eos: bool,
     pub(crate) tools: Option<Value>,
+    pub(crate) grammar: Option<Grammar>,
 }
 
 /// Reads a JSON body, or says in OpenAI's shape what is wrong with it.
@@ -163,6 +167,7 @@ impl ChatBody {
                 .unwrap_or(false),
             ignore_eos: self.ignore_eos.unwrap_or(false),
             tools: self.tools_for_template()?,
+            grammar: self.format.grammar()?,
         })
     }
 
@@ -226,14 +231,6 @@ impl ChatBody {
     }
 
     fn refuse_unsupported(&self) -> Result<(), ApiError> {
-        let format = self.response_format.as_ref().and_then(|format| format.get("type"));
-        if let Some(format) = format.filter(|format| format.as_str() != Some("text")) {
-            let message = format!(
-                "response_format {format} is not supported: this engine does not constrain its \
-                 output; describe the format in the prompt"
-            );
-            return Err(unsupported("response_format", &message));
-        }
         for (name, value) in &self.rest {
             let means_nothing = value.is_null()
                 || IGNORED.contains(&name.as_str())

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use pelton_constrain::Broken;
 use pelton_llm_types::ErrorBody;
 use pelton_model::ModelError;
 use pelton_scheduler::{AdapterError, SchedulerError, SubmitError};
@@ -130,6 +131,17 @@ impl ApiError {
             code: "engine_stopped",
             parameter: None,
             message: "the engine is stopping; try again in a moment".to_owned(),
+        }
+    }
+
+    /// The grammar allowed nothing any more, or cost too much.
+    pub(crate) fn broken_grammar(broken: &Broken) -> Self {
+        Self {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            kind: "invalid_request_error",
+            code: "grammar_too_complex",
+            parameter: Some("response_format".to_owned()),
+            message: broken.to_string(),
         }
     }
 

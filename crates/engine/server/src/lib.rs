@@ -14,6 +14,7 @@
 
 mod adapters;
 mod answer;
+mod answer_format;
 mod authorize;
 mod chat;
 mod chat_body;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use pelton_constrain::{Compiler, Constraint, Grammar};
 use pelton_context::{Clock, SystemClock};
 use pelton_model::BaseModel;
 use pelton_scheduler::{Decoder, Sampling, Scheduler};
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) model_dir: PathBuf,
     pub(crate) adapter_root: Option<PathBuf>,
     pub(crate) defaults: Sampling,
+    /// Absent where the tokenizer has no end-of-text token.
+    compiler: Option<Compiler>,
     pub(crate) token: Option<String>,
     pub(crate) started: i64,
     clock: SystemClock,
@@ -37,10 +40,15 @@ impl EngineState {
     pub(crate) fn load(options: &EngineOptions) -> Result<Self, ServeError> {
         let codec = Arc::new(TextCodec::load(&options.model_dir)?);
         let defaults = generation_defaults(&options.model_dir)?;
-        let decoder = {
+        let (decoder, vocab) = {
             let model = BaseModel::load(&options.model_dir)?;
-            Decoder::new(&model, options.quantization)?
+            (Decoder::new(&model, options.quantization)?, model.config().vocab_size)
         };
+        let compiler = Compiler::new(&codec, vocab)
+            .inspect_err(
+                |error| tracing::warn!(%error, "answers cannot be made to follow a grammar"),
+            )
+            .ok();
         let scheduler = Scheduler::start(decoder, codec, options.limits())?;
         for (name, folder) in &options.adapters {
             scheduler
@@ -55,11 +63,28 @@ impl EngineState {
                 model_dir: options.model_dir.clone(),
                 adapter_root: options.adapter_root.clone(),
                 defaults,
+                compiler,
                 token: options.token.clone(),
                 started: clock.now().0 / 1_000_000,
                 clock,
                 requests: AtomicU64::new(0),
             }),
+        })
+    }
+
+    /// Compiles the grammar that an answer must follow.
+    pub(crate) async fn constraint(&self, grammar: Grammar) -> Result<Constraint, ApiError> {
+        let Some(compiler) = self.shared.compiler.clone() else {
+            let message = "this model's tokenizer names no end-of-text token, so answers cannot be constrained";
+            return Err(ApiError::bad_request(
+                "unsupported_parameter",
+                Some("response_format"),
+                message,
+            ));
+        };
+        let compiled = tokio::task::spawn_blocking(move || compiler.compile(&grammar)).await;
+        compiled.map_err(|_| ApiError::stopped())?.map_err(|error| {
+            ApiError::bad_request("invalid_grammar", Some("response_format"), error.to_string())
         })
     }
 

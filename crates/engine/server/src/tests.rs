@@ -318,7 +318,15 @@ async fn wrong_requests_are_told_what_is_wrong() {
         (json!({"n": 1000}), 400, "invalid_value"),
         (json!({"top_logprobs": 21, "logprobs": true}), 400, "invalid_value"),
         (json!({"logit_bias": {"x": 1}}), 400, "invalid_value"),
-        (json!({"response_format": {"type": "json_object"}}), 400, "unsupported_parameter"),
+        (
+            json!({"response_format": {"type": "json_schema", "json_schema": {}}}),
+            400,
+            "invalid_value",
+        ),
+        (json!({"response_format": {"type": "poem"}}), 400, "invalid_json"),
+        (json!({"guided_regex": "["}), 400, "invalid_grammar"),
+        (json!({"guided_choice": []}), 400, "invalid_grammar"),
+        (json!({"guided_regex": "a", "guided_choice": ["a"]}), 400, "invalid_value"),
         (json!({"tool_choice": "required"}), 400, "unsupported_parameter"),
         (json!({"tool_choice": {"type": "function"}}), 400, "unsupported_parameter"),
         (json!({"audio": {"voice": "x"}}), 400, "unsupported_parameter"),
@@ -448,4 +456,63 @@ async fn broken_models_and_open_addresses_do_not_start() {
         ..options(folder.path())
     };
     assert!(matches!(crate::serve(open).await, Err(ServeError::NotLoopback(_))));
+}
+
+/// The answer of a request whose format is asked for in `format`.
+async fn formatted(app: &Router, format: Value) -> String {
+    let mut body = chat(json!({"max_tokens": 200, "temperature": 1.0, "seed": 4}));
+    body.as_object_mut().unwrap().extend(format.as_object().unwrap().clone());
+    let (status, answer) = post(app, "/v1/chat/completions", &body).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    assert_eq!(answer["choices"][0]["finish_reason"], "stop", "{answer}");
+    answer["choices"][0]["message"]["content"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn answers_follow_the_format_that_is_asked_for() {
+    let app = engine();
+    let schema = json!({
+        "type": "object",
+        "properties": { "found": { "type": "boolean" }, "id": { "enum": ["a", "b"] } },
+        "required": ["found", "id"],
+        "additionalProperties": false
+    });
+    let wrapped = json!({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}});
+    for format in [
+        json!({"response_format": wrapped}),
+        json!({"guided_json": schema}),
+        json!({"structured_outputs": {"json": schema.to_string()}}),
+    ] {
+        let text = formatted(&app, format.clone()).await;
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert!(value["found"].is_boolean() && value["id"].is_string(), "{format}: {text}");
+    }
+    let pattern = json!({"structured_outputs": {"regex": "[0-9]{4}"}});
+    let text = formatted(&app, pattern).await;
+    assert!(text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit()), "{text}");
+    let choice = formatted(&app, json!({"guided_choice": ["north", "south"]})).await;
+    assert!(["north", "south"].contains(&choice.as_str()), "{choice}");
+}
+
+#[tokio::test]
+async fn a_streamed_answer_follows_its_format_too() {
+    let app = engine();
+    let body = chat(json!({
+        "max_tokens": 200, "seed": 4, "stream": true, "n": 2,
+        "response_format": {"type": "regex", "pattern": "(ab|cd){3}"},
+    }));
+    let (status, text) = post_text(&app, "/v1/chat/completions", body.to_string()).await;
+    assert_eq!(status, StatusCode::OK);
+    let mut texts = [String::new(), String::new()];
+    for line in text.lines().filter_map(|line| line.strip_prefix("data: {")) {
+        let chunk: Value = serde_json::from_str(&format!("{{{line}")).unwrap();
+        for choice in chunk["choices"].as_array().unwrap() {
+            let index = choice["index"].as_u64().unwrap() as usize;
+            texts[index].push_str(choice["delta"]["content"].as_str().unwrap_or_default());
+        }
+    }
+    for text in texts {
+        assert_eq!(text.replace("ab", "").replace("cd", ""), "", "{text}");
+        assert_eq!(text.len(), 6);
+    }
 }

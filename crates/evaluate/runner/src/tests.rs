@@ -18,7 +18,7 @@ fn sample(n: usize, expected: &str) -> Sample {
             json!({"role": "user", "content": format!("question {n}")}),
         ],
         expected: expected.into(),
-        group: Some(if n % 2 == 0 { "even" } else { "odd" }.into()),
+        group: Some(if n.is_multiple_of(2) { "even" } else { "odd" }.into()),
     }
 }
 
@@ -45,7 +45,7 @@ impl Target for Desk {
         if n % 10 == 9 {
             return Err(TargetError { message: "refused".into(), retryable: false });
         }
-        if n % 11 == 10 && self.busy.fetch_add(1, Ordering::SeqCst) % 2 == 0 {
+        if n % 11 == 10 && self.busy.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
             return Err(TargetError { message: "busy".into(), retryable: true });
         }
         Ok(Completion { text: format!("a{}", n % 3), latency_ms: 2.0, ..Completion::default() })

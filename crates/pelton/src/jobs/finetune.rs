@@ -191,7 +191,7 @@ fn rehearsal(codec: &TextCodec, seed: u64) -> anyhow::Result<Vec<Example>> {
             let messages: Vec<Message> = item
                 .messages()
                 .iter()
-                .map(|(role, content)| Message::new(*role, content.clone()))
+                .map(|(role, content)| Message::new(*role, *content))
                 .collect();
             encode(codec, &messages, &item.answer)
         })

@@ -27,6 +27,7 @@ pub(crate) struct Dispatch<'a> {
 }
 
 /// What the attempts came to.
+#[expect(clippy::large_enum_variant, reason = "one at a time, and moved once")]
 pub(crate) enum Dispatched {
     Whole { bytes: Bytes, answer: Answer },
     Begun(Begun),

@@ -276,7 +276,8 @@ async fn concurrent_writers_and_collectors() {
     let last = artifacts.collect_garbage(&references, LATER, Duration::ZERO).await.unwrap();
     assert!(removed_meanwhile + last.removed > 0);
     assert_eq!(last.kept, references.0.lock().unwrap().len() as u64);
-    for digest in references.0.lock().unwrap().clone() {
+    let kept = references.0.lock().unwrap().clone();
+    for digest in kept {
         artifacts.verify(digest).await.unwrap();
     }
 }

@@ -56,7 +56,7 @@ async fn answer(request: Request) -> Response {
 /// A missing asset must be a 404: an old tab that asks for a chunk of the last build would
 /// otherwise get HTML where it expects a script.
 fn looks_like_a_file(path: &str) -> bool {
-    path.starts_with("assets/") || path.rsplit('/').next().is_some_and(|name| has_extension(name))
+    path.starts_with("assets/") || path.rsplit('/').next().is_some_and(has_extension)
 }
 
 /// Names such as `pelton-tiny@1` or `v0.1` are addresses; only known file types count.

@@ -142,7 +142,8 @@ fn answer(method: &str, path: &str, body: &[u8], state: &mut State) -> (u16, Val
             // Every other look finds the job still running.
             state.polls += 1;
             let mut job = state.jobs[*id].clone();
-            job["state"] = if state.polls % 2 == 0 { "succeeded" } else { "running" }.into();
+            job["state"] =
+                if state.polls.is_multiple_of(2) { "succeeded" } else { "running" }.into();
             (200, job)
         }
         ("POST", ["gates"]) => (
@@ -207,6 +208,10 @@ fn chat(sent: &Value, state: &mut State) -> Value {
     state.since += 1;
     let prompt = sent["messages"][1]["content"].as_str().unwrap();
     let right = state.answers[prompt].clone();
-    let text = if state.calls % 3 == 0 { "I do not know".to_owned() } else { format!(" {right}") };
+    let text = if state.calls.is_multiple_of(3) {
+        "I do not know".to_owned()
+    } else {
+        format!(" {right}")
+    };
     json!({ "choices": [{ "message": { "role": "assistant", "content": text } }] })
 }

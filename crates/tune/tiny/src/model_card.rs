@@ -85,7 +85,7 @@ are random, so that copying cannot be memorized. Labels, layouts and the answer 
 data. The loss weighs answers 1 and context 0.1.
 
 ## Training
-{steps} steps, {tokens_text} million tokens, {minutes:.0} minutes on {threads} threads ({speed:.0} tokens/s), {optimizer}
+{steps} steps, {tokens_text:.1} million tokens, {minutes:.0} minutes on {threads} threads ({speed:.0} tokens/s), {optimizer}
 with peak learning rate {lr}, seed {seed}. Held-out loss at the end: {loss:.3}. `cargo xtask train-tiny` makes the same
 files again from nothing.
 
@@ -105,7 +105,7 @@ Exact match of greedy answers on held-out items at full size (no held-out questi
         ff = run.feed_forward,
         vocab = run.vocab,
         steps = run.steps,
-        tokens_text = format!("{:.1}", tokens / 1e6),
+        tokens_text = tokens / 1e6,
         minutes = run.seconds / 60.0,
         threads = run.threads,
         speed = tokens / run.seconds.max(1e-9),

@@ -96,7 +96,7 @@ impl PackedLinear {
     /// [`PackError::Length`], [`PackError::Q8Inputs`].
     pub fn quantized(weight: &[f32], outputs: usize, inputs: usize) -> Result<Self, PackError> {
         check_length(weight, outputs, inputs)?;
-        if inputs == 0 || inputs % Q8_BLOCK != 0 {
+        if inputs == 0 || !inputs.is_multiple_of(Q8_BLOCK) {
             return Err(PackError::Q8Inputs { inputs });
         }
         let blocks = inputs / Q8_BLOCK;

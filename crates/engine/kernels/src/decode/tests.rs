@@ -130,7 +130,7 @@ fn adding_writes_into_a_column_range_of_a_wider_row() {
     let weight = numbers(8, 4 * 8);
     let x = numbers(9, 3 * 8);
     let linear = PackedLinear::new(&weight, 4, 8).unwrap();
-    let mut wide = vec![1.0; 3 * 10];
+    let mut wide = [1.0; 3 * 10];
     linear.add(Strided { data: &x, stride: 8 }, 3, StridedMut { data: &mut wide[5..], stride: 10 });
     let expected = product(&x, &weight, 3, 4, 8);
     for row in 0..3 {

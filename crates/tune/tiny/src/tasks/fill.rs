@@ -55,11 +55,12 @@ pub fn fill(draw: &mut Draw, level: Level) -> Conversation {
     draw.shuffle(&mut asked);
     asked.truncate(draw.between(1, [2, 3, 4, 5][level.min(3)]));
     // A key whose value the text does not tell.
-    if level > 0 && draw.chance(0.2) {
-        if let Some(untold) = (0..6).find(|at| !told.contains(at)) {
-            let at = draw.below(asked.len() + 1);
-            asked.insert(at, untold);
-        }
+    if level > 0
+        && draw.chance(0.2)
+        && let Some(untold) = (0..6).find(|at| !told.contains(at))
+    {
+        let at = draw.below(asked.len() + 1);
+        asked.insert(at, untold);
     }
     let names: Vec<&str> = asked.iter().map(|&at| draw.pick(KEYS[at])).collect();
     let pairs: Vec<(&str, &str)> = asked

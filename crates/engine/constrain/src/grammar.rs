@@ -1,0 +1,72 @@
+//! What an answer can be made to follow.
+
+use llguidance::api::TopLevelGrammar;
+use serde_json::{Value, json};
+
+/// Longest grammar, in bytes of its text.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// What an answer must follow.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Grammar {
+    /// A JSON object with any content.
+    JsonObject,
+    /// A JSON value that a schema allows (JSON Schema, draft 2020-12 and earlier; see llguidance for the keywords).
+    JsonSchema(Value),
+    /// A text that a regular expression matches from its first character to its last.
+    Regex(String),
+    /// One of these texts.
+    Choice(Vec<String>),
+    /// A grammar in llguidance's dialect of Lark.
+    Lark(String),
+}
+
+/// Why a grammar cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GrammarError {
+    /// It is too long.
+    #[error("the grammar has {bytes} bytes, at most {most} are possible")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        most: usize,
+    },
+    /// There is nothing to choose from.
+    #[error("the list of choices is empty")]
+    NoChoices,
+    /// It does not compile, or is too complex.
+    #[error("the grammar cannot be used: {0}")]
+    Invalid(String),
+}
+
+impl Grammar {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::JsonObject => 0,
+            Self::JsonSchema(schema) => schema.to_string().len(),
+            Self::Regex(text) | Self::Lark(text) => text.len(),
+            Self::Choice(choices) => choices.iter().map(String::len).sum(),
+        }
+    }
+
+    /// The same in llguidance's form.
+    pub(crate) fn to_top_level(&self) -> Result<TopLevelGrammar, GrammarError> {
+        let bytes = self.bytes();
+        if bytes > MAX_BYTES {
+            return Err(GrammarError::TooLong { bytes, most: MAX_BYTES });
+        }
+        Ok(match self {
+            Self::JsonObject => TopLevelGrammar::from_json_schema(json!({ "type": "object" })),
+            Self::JsonSchema(schema) => TopLevelGrammar::from_json_schema(schema.clone()),
+            Self::Regex(expression) => TopLevelGrammar::from_regex(expression),
+            Self::Choice(choices) if choices.is_empty() => return Err(GrammarError::NoChoices),
+            Self::Choice(choices) => {
+                let quoted: Vec<String> =
+                    choices.iter().map(|choice| Value::from(choice.as_str()).to_string()).collect();
+                TopLevelGrammar::from_lark(format!("start: {}", quoted.join(" | ")))
+            }
+            Self::Lark(grammar) => TopLevelGrammar::from_lark(grammar.clone()),
+        })
+    }
+}
