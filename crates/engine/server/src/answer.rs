@@ -1,11 +1,18 @@
 //! OpenAI's answer and stream shapes.
 
 use pelton_llm_types::{
-    Answer, AnswerMessage, Choice, Chunk, ChunkChoice, Delta, PromptDetails, Usage,
+    Answer, AnswerMessage, Choice, Chunk, ChunkChoice, Delta, PromptDetails, ToolCall,
+    ToolCallDelta, Usage,
 };
 use pelton_scheduler::{Completion, TokenLogprob, Usage as Tokens};
 use pelton_tokens::TextCodec;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+
+use crate::split_tool_calls::{Piece, ToolSplitter};
+use crate::tool_format::ToolFormat;
+
+/// The finish reason of an answer that calls tools.
+pub(crate) const TOOL_CALLS: &str = "tool_calls";
 
 /// What all parts of one answer carry.
 #[derive(Debug, Clone)]
@@ -63,20 +70,27 @@ pub(crate) fn answer(
     completions: Vec<Completion>,
     with_logprobs: bool,
     codec: &TextCodec,
+    tools: Option<ToolFormat>,
 ) -> Answer {
     let usage: Vec<Tokens> = completions.iter().map(|completion| completion.usage).collect();
     let choices = (0..)
         .zip(completions)
-        .map(|(index, completion)| Choice {
-            index,
-            message: AnswerMessage {
-                role: "assistant".to_owned(),
-                content: Some(completion.text),
-                ..AnswerMessage::default()
-            },
-            finish_reason: Some(completion.finish_reason.as_str().to_owned()),
-            logprobs: with_logprobs.then(|| logprobs_json(&completion.logprobs, codec)),
-            ..Choice::default()
+        .map(|(index, completion)| {
+            let message = match tools {
+                Some(format) => head.message_with_calls(index, format, &completion.text),
+                None => {
+                    AnswerMessage { content: Some(completion.text), ..AnswerMessage::default() }
+                }
+            };
+            let calls = !message.tool_calls.is_empty();
+            let reason = if calls { TOOL_CALLS } else { completion.finish_reason.as_str() };
+            Choice {
+                index,
+                message: AnswerMessage { role: "assistant".to_owned(), ..message },
+                finish_reason: Some(reason.to_owned()),
+                logprobs: with_logprobs.then(|| logprobs_json(&completion.logprobs, codec)),
+                ..Choice::default()
+            }
         })
         .collect();
     Answer {
@@ -116,6 +130,77 @@ impl AnswerHead {
     pub(crate) fn text(&self, index: u32, text: String, logprobs: Option<Value>) -> Chunk {
         let delta = Delta { content: Some(text), ..Delta::default() };
         self.chunk(vec![ChunkChoice { index, delta, logprobs, ..ChunkChoice::default() }])
+    }
+
+    /// What a splitter made clear, `before` calls of the same choice having come before. The first chunk carries
+    /// the log-probabilities.
+    pub(crate) fn pieces(
+        &self,
+        index: u32,
+        pieces: Vec<Piece>,
+        before: usize,
+        logprobs: Option<Value>,
+    ) -> Vec<Chunk> {
+        let mut call = before;
+        let mut logprobs = logprobs;
+        let mut chunks: Vec<Chunk> = pieces
+            .into_iter()
+            .map(|piece| match piece {
+                Piece::Text(text) => self.text(index, text, logprobs.take()),
+                Piece::Call(function) => {
+                    let delta = ToolCallDelta {
+                        index: call as u32,
+                        id: Some(self.call_id(index, call)),
+                        kind: Some("function".to_owned()),
+                        function: Some(json!(function)),
+                        ..ToolCallDelta::default()
+                    };
+                    call += 1;
+                    let delta = Delta { tool_calls: vec![delta], ..Delta::default() };
+                    let logprobs = logprobs.take();
+                    self.chunk(vec![ChunkChoice {
+                        index,
+                        delta,
+                        logprobs,
+                        ..ChunkChoice::default()
+                    }])
+                }
+            })
+            .collect();
+        if logprobs.is_some() {
+            // The tokens were held back with their text, but their log-probabilities are not lost.
+            chunks.push(self.text(index, String::new(), logprobs));
+        }
+        chunks
+    }
+
+    /// A message whose text is split into content and calls.
+    fn message_with_calls(&self, index: u32, format: ToolFormat, text: &str) -> AnswerMessage {
+        let mut splitter = ToolSplitter::new(format);
+        let mut pieces = splitter.push(text);
+        pieces.extend(splitter.finish());
+        let mut message = AnswerMessage::default();
+        let mut content = String::new();
+        for piece in pieces {
+            match piece {
+                Piece::Text(text) => content.push_str(&text),
+                Piece::Call(function) => message.tool_calls.push(ToolCall {
+                    id: self.call_id(index, message.tool_calls.len()),
+                    kind: "function".to_owned(),
+                    function: Some(function),
+                    rest: Map::new(),
+                }),
+            }
+        }
+        let blank = content.trim().is_empty() && !message.tool_calls.is_empty();
+        message.content = (!blank).then_some(content);
+        message
+    }
+
+    /// An id that no other call of this server has.
+    fn call_id(&self, index: u32, call: usize) -> String {
+        let answer = self.id.trim_start_matches("chatcmpl-");
+        format!("call_{answer}_{index}_{call}")
     }
 
     /// The last chunk of a choice.

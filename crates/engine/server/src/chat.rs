@@ -17,10 +17,12 @@ use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use crate::answer::{AnswerHead, answer, logprobs_json, usage_of};
+use crate::answer::{AnswerHead, TOOL_CALLS, answer, logprobs_json, usage_of};
 use crate::chat_body::{ChatBody, ChatPlan, read_json};
 use crate::error::ApiError;
+use crate::split_tool_calls::ToolSplitter;
 use crate::state::EngineState;
+use crate::tool_format::ToolFormat;
 
 /// Prompts longer than this are encoded on a thread of their own.
 const LONG_PROMPT_BYTES: usize = 64 * 1024;
@@ -35,7 +37,12 @@ pub(crate) async fn complete_chat(
     let mut plan = body.plan(&state.shared.defaults)?;
     let stream = body.stream.unwrap_or(false);
     let head = AnswerHead { id: state.next_id(), created: state.now(), model: body.model.clone() };
-    let prompt = encode(&state, body, plan.tools.clone()).await?;
+    let format = state.shared.tool_format;
+    if let Some((functions, most)) = plan.tools.as_mut().and_then(|tools| tools.forced.take()) {
+        plan.grammar = Some(format.grammar(&functions, most));
+    }
+    let offered = plan.tools.as_mut().map(|tools| tools.offered.take());
+    let prompt = encode(&state, body, offered).await?;
     let constraint = match plan.grammar.take() {
         Some(grammar) => Some(state.constraint(grammar).await?),
         None => None,
@@ -43,13 +50,20 @@ pub(crate) async fn complete_chat(
     let runs = submit(&state, prompt, adapter, &plan, constraint, stream)?;
     let codec = Arc::clone(state.shared.scheduler.codec());
     if stream {
-        return Ok(stream_response(head, runs, &plan, codec));
+        return Ok(stream_response(
+            head,
+            runs,
+            &plan,
+            codec,
+            plan.tools.is_some().then_some(format),
+        ));
     }
     let mut completions = Vec::with_capacity(runs.len());
     for run in runs {
         completions.push(finished(run).await?);
     }
-    Ok(Json(answer(head, completions, plan.logprobs.is_some(), &codec)).into_response())
+    let format = plan.tools.is_some().then_some(format);
+    Ok(Json(answer(head, completions, plan.logprobs.is_some(), &codec, format)).into_response())
 }
 
 async fn encode(
@@ -118,6 +132,8 @@ struct ChatStream {
     codec: Arc<TextCodec>,
     with_logprobs: bool,
     include_usage: bool,
+    /// Per choice, where tools were offered.
+    splitters: Option<Vec<ToolSplitter>>,
     /// Per choice, its counts once it is done.
     done: Vec<Option<Usage>>,
     broken: bool,
@@ -128,12 +144,14 @@ fn stream_response(
     runs: Vec<UnboundedReceiver<Event>>,
     plan: &ChatPlan,
     codec: Arc<TextCodec>,
+    tools: Option<ToolFormat>,
 ) -> Response {
     let mut state = ChatStream {
         head,
         codec,
         with_logprobs: plan.logprobs.is_some(),
         include_usage: plan.include_usage,
+        splitters: tools.map(|format| runs.iter().map(|_| ToolSplitter::new(format)).collect()),
         done: vec![None; runs.len()],
         broken: false,
     };
@@ -160,7 +178,17 @@ impl ChatStream {
         match happened {
             Happened::Event(Event::Text { text, logprobs }) => {
                 let logprobs = self.logprobs(&logprobs);
-                encode_chunk(&self.head.text(index, text, logprobs))
+                let Some(splitters) = &mut self.splitters else {
+                    return encode_chunk(&self.head.text(index, text, logprobs));
+                };
+                let splitter = &mut splitters[index as usize];
+                let before = splitter.calls();
+                let pieces = splitter.push(&text);
+                self.head
+                    .pieces(index, pieces, before, logprobs)
+                    .iter()
+                    .flat_map(encode_chunk)
+                    .collect()
             }
             Happened::Event(Event::Done(completion)) => self.close(index, &completion),
             Happened::Event(Event::Broken(broken)) => {
@@ -185,8 +213,20 @@ impl ChatStream {
         self.done[index as usize] = Some(completion.usage);
         // Log-probabilities are left of tokens that gave no text of their own, such as the end token.
         let logprobs = self.logprobs(&completion.logprobs);
-        let reason = completion.finish_reason.as_str();
-        let mut bytes = encode_chunk(&self.head.closing(index, reason, logprobs));
+        let mut reason = completion.finish_reason.as_str();
+        let mut bytes = Vec::new();
+        if let Some(splitter) = self.splitters.as_mut().and_then(|all| all.get_mut(index as usize))
+        {
+            let before = splitter.calls();
+            let pieces = splitter.finish();
+            bytes.extend(
+                self.head.pieces(index, pieces, before, None).iter().flat_map(encode_chunk),
+            );
+            if splitter.calls() > 0 {
+                reason = TOOL_CALLS;
+            }
+        }
+        bytes.extend(encode_chunk(&self.head.closing(index, reason, logprobs)));
         let all: Option<Vec<Usage>> = self.done.iter().copied().collect();
         if let Some(all) = all {
             if self.include_usage {

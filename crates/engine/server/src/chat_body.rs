@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::answer_format::AnswerFormat;
 use crate::error::ApiError;
 use crate::router::BODY_LIMIT;
+use crate::tool_format::Function;
 
 /// Most alternatives per request.
 const MAX_CHOICES: usize = 16;
@@ -20,9 +21,13 @@ const MAX_CHOICES: usize = 16;
 const MAX_STOPS: usize = 16;
 /// Most alternatives per token, as in OpenAI.
 const MAX_TOP_LOGPROBS: usize = 20;
+/// Most tools, as in OpenAI.
+const MAX_TOOLS: usize = 128;
+/// Most calls in an answer that must be calls.
+const MAX_FORCED_CALLS: usize = 8;
 
 /// Fields that say something about the caller or the account, not about the answer.
-const IGNORED: [&str; 8] = [
+const IGNORED: [&str; 7] = [
     "user",
     "metadata",
     "store",
@@ -30,7 +35,6 @@ const IGNORED: [&str; 8] = [
     "safety_identifier",
     "prompt_cache_key",
     "prompt_cache_retention",
-    "parallel_tool_calls",
 ];
 
 /// A chat request as it comes.
@@ -56,6 +60,7 @@ pub(crate) struct ChatBody {
     logit_bias: Option<Map<String, Value>>,
     tools: Option<Value>,
     tool_choice: Option<Value>,
+    parallel_tool_calls: Option<bool>,
     #[serde(flatten)]
     format: AnswerFormat,
     ignore_eos: Option<bool>,
@@ -85,8 +90,17 @@ pub(crate) struct ChatPlan {
     pub(crate) logprobs: Option<usize>,
     pub(crate) include_usage: bool,
     pub(crate) ignore_eos: bool,
-    pub(crate) tools: Option<Value>,
+    pub(crate) tools: Option<ToolPlan>,
     pub(crate) grammar: Option<Grammar>,
+}
+
+/// The tools of a request.
+#[derive(Debug)]
+pub(crate) struct ToolPlan {
+    /// As the template sees them.
+    pub(crate) offered: Value,
+    /// The functions of which one must be called, and how many calls there may be.
+    pub(crate) forced: Option<(Vec<Function>, usize)>,
 }
 
 /// Reads a JSON body, or says in OpenAI's shape what is wrong with it.
@@ -154,6 +168,12 @@ impl ChatBody {
         let top_logprobs = self.top_logprobs.unwrap_or(0);
         at_most("top_logprobs", top_logprobs, MAX_TOP_LOGPROBS)?;
         let max_tokens = self.max_completion_tokens.or(self.max_tokens);
+        let tools = self.tool_plan()?;
+        let grammar = self.format.grammar()?;
+        if grammar.is_some() && tools.as_ref().is_some_and(|tools| tools.forced.is_some()) {
+            let message = "the answer cannot follow response_format and be a call of a tool";
+            return Err(ApiError::bad_request("invalid_value", Some("tool_choice"), message));
+        }
         Ok(ChatPlan {
             sampling: self.sampling(defaults)?,
             max_tokens: max_tokens.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
@@ -166,8 +186,8 @@ impl ChatBody {
                 .and_then(|options| options.include_usage)
                 .unwrap_or(false),
             ignore_eos: self.ignore_eos.unwrap_or(false),
-            tools: self.tools_for_template()?,
-            grammar: self.format.grammar()?,
+            tools,
+            grammar,
         })
     }
 
@@ -211,23 +231,56 @@ impl ChatBody {
         entries.collect()
     }
 
-    fn tools_for_template(&mut self) -> Result<Option<Value>, ApiError> {
-        match self.tool_choice.as_ref().and_then(Value::as_str) {
-            Some("none") => return Ok(None),
-            Some("auto") | None if !matches!(self.tool_choice, Some(Value::Object(_))) => {}
-            _ => {
-                let message = "tool calls cannot be forced; use `auto` or `none`";
-                return Err(unsupported("tool_choice", message));
+    fn tool_plan(&mut self) -> Result<Option<ToolPlan>, ApiError> {
+        let invalid = |parameter: &str, message: String| {
+            ApiError::bad_request("invalid_value", Some(parameter), message)
+        };
+        let tools = match self.tools.take() {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(tools)) => tools,
+            Some(_) => return Err(invalid("tools", "tools must be a list".to_owned())),
+        };
+        at_most("tools", tools.len(), MAX_TOOLS)?;
+        let functions: Vec<Function> = tools
+            .iter()
+            .enumerate()
+            .map(|(at, tool)| {
+                function_of(tool).map_err(|what| invalid("tools", format!("tools[{at}] {what}")))
+            })
+            .collect::<Result<_, _>>()?;
+        let several = self.parallel_tool_calls.unwrap_or(true);
+        let most = if several { MAX_FORCED_CALLS } else { 1 };
+        let forced = match self.tool_choice.take().unwrap_or(Value::Null) {
+            Value::Null => None,
+            Value::String(choice) if choice == "auto" => None,
+            Value::String(choice) if choice == "none" => return Ok(None),
+            Value::String(choice) if choice == "required" => Some((functions, most)),
+            Value::Object(choice) => {
+                let name = choice.get("function").and_then(|function| function.get("name"));
+                let Some(name) = name.and_then(Value::as_str) else {
+                    let message = "tool_choice names one function as \
+                                   {\"type\": \"function\", \"function\": {\"name\": …}}";
+                    return Err(invalid("tool_choice", message.to_owned()));
+                };
+                let chosen = functions.into_iter().find(|function| function.name == name);
+                let chosen = chosen
+                    .ok_or_else(|| invalid("tool_choice", format!("`{name}` is not in tools")))?;
+                Some((vec![chosen], 1))
             }
-        }
-        match self.tools.take() {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::Array(tools)) if tools.is_empty() => Ok(None),
-            Some(tools @ Value::Array(_)) => Ok(Some(tools)),
-            Some(_) => {
-                Err(ApiError::bad_request("invalid_value", Some("tools"), "tools must be a list"))
+            other => {
+                let message = format!(
+                    "tool_choice is `auto`, `none`, `required` or names a function, not {other}"
+                );
+                return Err(invalid("tool_choice", message));
             }
+        };
+        if forced.is_some() && tools.is_empty() {
+            return Err(invalid(
+                "tool_choice",
+                "a call is asked for, but tools is empty".to_owned(),
+            ));
         }
+        Ok((!tools.is_empty()).then_some(ToolPlan { offered: Value::Array(tools), forced }))
     }
 
     fn refuse_unsupported(&self) -> Result<(), ApiError> {
@@ -243,4 +296,21 @@ impl ChatBody {
         }
         Ok(())
     }
+}
+
+/// The function of a tool, or what is wrong with it.
+fn function_of(tool: &Value) -> Result<Function, &'static str> {
+    if tool["type"] != "function" {
+        return Err("must have the type `function`");
+    }
+    let function = &tool["function"];
+    let name = function["name"].as_str().filter(|name| !name.is_empty());
+    let Some(name) = name else { return Err("has no function.name") };
+    let parameters = match &function["parameters"] {
+        // Without a schema, any object.
+        Value::Null => serde_json::json!({ "type": "object" }),
+        schema @ Value::Object(_) => schema.clone(),
+        _ => return Err("has parameters that are no JSON Schema"),
+    };
+    Ok(Function { name: name.to_owned(), parameters })
 }

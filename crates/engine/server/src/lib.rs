@@ -25,8 +25,10 @@ mod models;
 mod options;
 mod router;
 mod serve;
+mod split_tool_calls;
 mod state;
 mod tokenize;
+mod tool_format;
 
 pub use error::ServeError;
 pub use options::{Bind, EngineOptions};

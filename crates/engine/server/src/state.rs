@@ -12,6 +12,7 @@ use pelton_tokens::TextCodec;
 
 use crate::error::ApiError;
 use crate::generation_defaults::generation_defaults;
+use crate::tool_format::ToolFormat;
 use crate::{EngineOptions, ServeError};
 
 /// The engine behind the router; clones are cheap.
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) defaults: Sampling,
     /// Absent where the tokenizer has no end-of-text token.
     compiler: Option<Compiler>,
+    /// How this model writes calls of tools.
+    pub(crate) tool_format: ToolFormat,
     pub(crate) token: Option<String>,
     pub(crate) started: i64,
     clock: SystemClock,
@@ -44,6 +47,7 @@ impl EngineState {
             let model = BaseModel::load(&options.model_dir)?;
             (Decoder::new(&model, options.quantization)?, model.config().vocab_size)
         };
+        let tool_format = ToolFormat::of(&codec);
         let compiler = Compiler::new(&codec, vocab)
             .inspect_err(
                 |error| tracing::warn!(%error, "answers cannot be made to follow a grammar"),
@@ -64,6 +68,7 @@ impl EngineState {
                 adapter_root: options.adapter_root.clone(),
                 defaults,
                 compiler,
+                tool_format,
                 token: options.token.clone(),
                 started: clock.now().0 / 1_000_000,
                 clock,

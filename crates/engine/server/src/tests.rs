@@ -327,8 +327,17 @@ async fn wrong_requests_are_told_what_is_wrong() {
         (json!({"guided_regex": "["}), 400, "invalid_grammar"),
         (json!({"guided_choice": []}), 400, "invalid_grammar"),
         (json!({"guided_regex": "a", "guided_choice": ["a"]}), 400, "invalid_value"),
-        (json!({"tool_choice": "required"}), 400, "unsupported_parameter"),
-        (json!({"tool_choice": {"type": "function"}}), 400, "unsupported_parameter"),
+        (json!({"tool_choice": "required"}), 400, "invalid_value"),
+        (json!({"tool_choice": "perhaps", "tools": [tool()]}), 400, "invalid_value"),
+        (json!({"tool_choice": {"type": "function"}, "tools": [tool()]}), 400, "invalid_value"),
+        (json!({"tools": [{"type": "function"}]}), 400, "invalid_value"),
+        (json!({"tools": [{"type": "web_search"}]}), 400, "invalid_value"),
+        (json!({"tools": {}}), 400, "invalid_value"),
+        (
+            json!({"tools": [tool()], "tool_choice": "required", "guided_regex": "a"}),
+            400,
+            "invalid_value",
+        ),
         (json!({"audio": {"voice": "x"}}), 400, "unsupported_parameter"),
     ];
     for (changes, status, code) in cases {
@@ -515,4 +524,85 @@ async fn a_streamed_answer_follows_its_format_too() {
         assert_eq!(text.replace("ab", "").replace("cd", ""), "", "{text}");
         assert_eq!(text.len(), 6);
     }
+}
+
+/// A function with one argument of two possible values.
+fn tool() -> Value {
+    json!({"type": "function", "function": {
+        "name": "find_bill",
+        "parameters": {
+            "type": "object",
+            "properties": {"kind": {"enum": ["phone", "water"]}},
+            "required": ["kind"],
+            "additionalProperties": false
+        }
+    }})
+}
+
+#[tokio::test]
+async fn a_tool_is_called_where_that_is_asked_for() {
+    let app = engine();
+    for choice in
+        [json!("required"), json!({"type": "function", "function": {"name": "find_bill"}})]
+    {
+        let body = chat(json!({
+            "tools": [tool()], "tool_choice": choice, "parallel_tool_calls": false,
+            "max_tokens": 200, "temperature": 1.0, "seed": 9, "n": 2,
+        }));
+        let (status, answer) = post(&app, "/v1/chat/completions", &body).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let mut ids = Vec::new();
+        for choice in answer["choices"].as_array().unwrap() {
+            assert_eq!(choice["finish_reason"], "tool_calls", "{choice}");
+            assert_eq!(choice["message"]["content"], Value::Null);
+            let calls = choice["message"]["tool_calls"].as_array().unwrap();
+            assert_eq!(calls.len(), 1);
+            assert_eq!(calls[0]["function"]["name"], "find_bill");
+            let arguments: Value =
+                serde_json::from_str(calls[0]["function"]["arguments"].as_str().unwrap()).unwrap();
+            assert!(["phone", "water"].contains(&arguments["kind"].as_str().unwrap()));
+            ids.push(calls[0]["id"].as_str().unwrap().to_owned());
+        }
+        assert_ne!(ids[0], ids[1]);
+    }
+}
+
+#[tokio::test]
+async fn a_streamed_call_is_the_same_as_a_whole_one() {
+    let app = engine();
+    let body = chat(json!({
+        "tools": [tool()], "tool_choice": "required", "max_tokens": 200, "temperature": 1.0,
+        "seed": 9, "parallel_tool_calls": false,
+    }));
+    let (_, whole) = post(&app, "/v1/chat/completions", &body).await;
+    let mut streamed = body;
+    streamed["stream"] = true.into();
+    let (_, text) = post_text(&app, "/v1/chat/completions", streamed.to_string()).await;
+    let (chunks, done) = events(&text);
+    assert!(done);
+    let calls: Vec<&Value> = chunks
+        .iter()
+        .filter_map(|chunk| chunk["choices"][0]["delta"].get("tool_calls"))
+        .flat_map(|calls| calls.as_array().unwrap())
+        .collect();
+    assert_eq!(calls.len(), 1);
+    assert_eq!(calls[0]["index"], 0);
+    let expected = &whole["choices"][0]["message"]["tool_calls"][0]["function"];
+    assert_eq!(&calls[0]["function"], expected);
+    let last = chunks.last().unwrap();
+    assert_eq!(last["choices"][0]["finish_reason"], "tool_calls");
+    assert!(!text.contains("tool_call>"), "the marks are not part of the text");
+}
+
+#[tokio::test]
+async fn tools_that_are_only_offered_change_nothing_else() {
+    let app = engine();
+    let (_, with) = post(
+        &app,
+        "/v1/chat/completions",
+        &chat(json!({"tools": [tool()], "tool_choice": "none"})),
+    )
+    .await;
+    let (_, without) = post(&app, "/v1/chat/completions", &chat(json!({}))).await;
+    assert_eq!(with["choices"][0]["message"], without["choices"][0]["message"]);
 }

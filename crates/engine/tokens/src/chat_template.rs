@@ -54,6 +54,11 @@ impl ChatTemplate {
         Ok(Self { environment, bos_token: bos_token.to_owned(), eos_token: eos_token.to_owned() })
     }
 
+    /// Whether its source has `text` in it.
+    pub fn mentions(&self, text: &str) -> bool {
+        self.environment.get_template(NAME).is_ok_and(|own| own.source().contains(text))
+    }
+
     /// Renders a conversation to text.
     ///
     /// # Errors

@@ -91,6 +91,11 @@ impl TextCodec {
         self.template.is_some()
     }
 
+    /// Whether the chat template's source has `text` in it: families write their markers there.
+    pub fn template_mentions(&self, text: &str) -> bool {
+        self.template.as_ref().is_some_and(|template| template.mentions(text))
+    }
+
     /// Encodes text as it stands: no tokens are added, special tokens in it are recognized.
     ///
     /// # Errors
