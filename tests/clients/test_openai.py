@@ -5,9 +5,12 @@ PELTON_URL, PELTON_API_KEY (empty if none is asked for) and PELTON_ENDPOINT say 
 
 import asyncio
 import json
+import re
+import typing
 from concurrent.futures import ThreadPoolExecutor
 
 import openai
+import pydantic
 import pytest
 
 QUESTION = [{"role": "user", "content": "Which bill is due first? Say its id."}]
@@ -139,8 +142,9 @@ TOOLS = [
             "description": "Finds a bill",
             "parameters": {
                 "type": "object",
-                "properties": {"bill_id": {"type": "string"}},
+                "properties": {"bill_id": {"enum": ["A1", "B2"]}},
                 "required": ["bill_id"],
+                "additionalProperties": False,
             },
         },
     }
@@ -152,6 +156,52 @@ def test_tools_pass_through(ask):
     assert message.content is not None or message.tool_calls
     for call in message.tool_calls or []:
         assert call.function.name
+
+
+def test_a_tool_is_called_where_that_is_asked_for(ask):
+    for choice in ("required", {"type": "function", "function": {"name": TOOLS[0]["function"]["name"]}}):
+        answer = ask(tools=TOOLS, tool_choice=choice, parallel_tool_calls=False, max_tokens=200)
+        assert answer.choices[0].finish_reason == "tool_calls"
+        (call,) = answer.choices[0].message.tool_calls
+        assert call.function.name == TOOLS[0]["function"]["name"]
+        assert isinstance(json.loads(call.function.arguments)["bill_id"], str)
+
+
+def test_a_streamed_call_comes_with_its_name_id_and_arguments(ask):
+    stream = ask(
+        tools=TOOLS, tool_choice="required", parallel_tool_calls=False, max_tokens=200, stream=True
+    )
+    choices = [chunk.choices[0] for chunk in stream if chunk.choices]
+    pieces = [call for choice in choices for call in choice.delta.tool_calls or []]
+    assert pieces[0].id and pieces[0].function.name == "find_bill"
+    arguments = "".join(piece.function.arguments or "" for piece in pieces)
+    assert "bill_id" in json.loads(arguments)
+    assert choices[-1].finish_reason == "tool_calls"
+
+
+class Bill(pydantic.BaseModel):
+    bill_found: bool
+    bill_id: typing.Literal["A1", "B2"]
+
+
+def test_an_answer_is_parsed_into_a_model(client, endpoint):
+    answer = client.chat.completions.parse(
+        model=endpoint, messages=QUESTION, response_format=Bill, max_tokens=200, temperature=0
+    )
+    assert isinstance(answer.choices[0].message.parsed, Bill)
+
+
+def test_answers_follow_other_formats(ask):
+    text = ask(extra_body={"structured_outputs": {"regex": "[0-9]{3}-[a-c]"}}).choices[0].message.content
+    assert re.fullmatch("[0-9]{3}-[a-c]", text)
+    text = ask(extra_body={"guided_choice": ["yes", "no"]}).choices[0].message.content
+    assert text in ("yes", "no")
+
+
+def test_a_format_that_makes_no_sense_is_refused(ask):
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(extra_body={"guided_regex": "["})
+    assert "grammar" in str(refused.value)
 
 
 def test_a_conversation_with_tool_results(ask):

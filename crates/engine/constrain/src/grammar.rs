@@ -6,6 +6,10 @@ use serde_json::{Value, json};
 /// Longest grammar, in bytes of its text.
 const MAX_BYTES: usize = 256 * 1024;
 
+/// White space between two parts of JSON: room for a line break and an indentation. Without a bound, a model that
+/// likes blanks never comes to an end.
+const WHITE_SPACE: &str = r"[\x20\x0A\x0D\x09]{1,20}";
+
 /// What an answer must follow.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Grammar {
@@ -57,8 +61,12 @@ impl Grammar {
             return Err(GrammarError::TooLong { bytes, most: MAX_BYTES });
         }
         Ok(match self {
-            Self::JsonObject => TopLevelGrammar::from_json_schema(json!({ "type": "object" })),
-            Self::JsonSchema(schema) => TopLevelGrammar::from_json_schema(schema.clone()),
+            Self::JsonObject => {
+                TopLevelGrammar::from_json_schema(bound_white_space(json!({ "type": "object" })))
+            }
+            Self::JsonSchema(schema) => {
+                TopLevelGrammar::from_json_schema(bound_white_space(schema.clone()))
+            }
             Self::Regex(expression) => TopLevelGrammar::from_regex(expression),
             Self::Choice(choices) if choices.is_empty() => return Err(GrammarError::NoChoices),
             Self::Choice(choices) => {
@@ -69,4 +77,18 @@ impl Grammar {
             Self::Lark(grammar) => TopLevelGrammar::from_lark(grammar.clone()),
         })
     }
+}
+
+/// The schema with a bound on white space, unless it sets llguidance's options itself. For schemas inside a Lark
+/// grammar; [`Grammar::JsonSchema`] has it anyway.
+#[must_use]
+pub fn bound_white_space(schema: Value) -> Value {
+    let mut object = match schema {
+        Value::Object(object) => object,
+        // Everything is allowed: the same as a schema that says nothing.
+        Value::Bool(true) => serde_json::Map::new(),
+        other => return other,
+    };
+    object.entry("x-guidance").or_insert_with(|| json!({ "whitespace_pattern": WHITE_SPACE }));
+    Value::Object(object)
 }

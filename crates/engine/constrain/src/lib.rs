@@ -9,7 +9,7 @@ mod grammar;
 
 pub use compiler::Compiler;
 pub use constraint::{Broken, Constraint};
-pub use grammar::{Grammar, GrammarError};
+pub use grammar::{Grammar, GrammarError, bound_white_space};
 
 #[cfg(test)]
 mod tests;

@@ -114,6 +114,17 @@ fn answers_match_a_regular_expression_and_choices() {
 }
 
 #[test]
+fn white_space_has_an_end() {
+    let codec = codec();
+    let compiler = Compiler::new(&codec, codec.vocab_size()).unwrap();
+    let mut constraint = compiler.compile(&Grammar::JsonObject).unwrap();
+    let space = codec.encode(" ").unwrap()[0];
+    constraint.accept(codec.encode("{").unwrap()[0]).unwrap();
+    let blanks = (0..100).take_while(|_| constraint.accept(space).is_ok()).count();
+    assert!((1..=20).contains(&blanks), "{blanks}");
+}
+
+#[test]
 fn clones_go_their_own_way() {
     let codec = codec();
     let compiler = Compiler::new(&codec, codec.vocab_size()).unwrap();

@@ -1,7 +1,7 @@
 //! How a model family writes calls of tools: what to look for in its answers, and what to make it write where a
 //! call is asked for.
 
-use pelton_constrain::Grammar;
+use pelton_constrain::{Grammar, bound_white_space};
 use pelton_tokens::TextCodec;
 use serde_json::{Value, json};
 
@@ -47,6 +47,7 @@ impl ToolFormat {
                     more => format!("call (\"\\n\" call){{0,{more}}}"),
                 };
                 let (open, close) = HERMES;
+                let call = bound_white_space(call);
                 Grammar::Lark(format!(
                     "start: {start}\ncall: \"{open}\\n\" json \"\\n{close}\"\njson: %json {call}"
                 ))
