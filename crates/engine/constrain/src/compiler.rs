@@ -11,10 +11,9 @@ use pelton_tokens::TextCodec;
 
 use crate::{Constraint, Grammar, GrammarError};
 
-/// Compiles grammars for one tokenizer; clones share it.
-#[derive(Clone)]
+/// Compiles grammars for one tokenizer.
 pub struct Compiler {
-    factory: Arc<ParserFactory>,
+    factory: ParserFactory,
 }
 
 impl fmt::Debug for Compiler {
@@ -43,7 +42,7 @@ impl Compiler {
         factory.quiet();
         // A grammar comes from outside: its errors do not repeat the tokens so far.
         *factory.limits_mut() = ParserLimits { verbose_errors: false, ..ParserLimits::default() };
-        Ok(Self { factory: Arc::new(factory) })
+        Ok(Self { factory })
     }
 
     /// Compiles `grammar`. Takes milliseconds, for a very large schema up to a second: not for an async thread.

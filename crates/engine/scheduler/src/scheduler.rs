@@ -225,6 +225,11 @@ impl Scheduler {
         &self.shared.engine.codec
     }
 
+    /// How many logits the model gives, at least as many as the tokenizer has tokens.
+    pub fn vocab_size(&self) -> usize {
+        self.shared.engine.decoder.config().vocab_size
+    }
+
     /// The limits it was started with.
     pub fn limits(&self) -> Limits {
         self.shared.limits

@@ -101,8 +101,8 @@ fn submit(
         stream,
         constraint,
     };
-    let runs = (0..plan.choices as u64).map(|choice| {
-        let mut request = request.clone();
+    let requests = (0..).zip(std::iter::repeat_n(request, plan.choices));
+    let runs = requests.map(|(choice, mut request)| {
         request.sampling.seed = request.sampling.seed.map(|seed| seed.wrapping_add(choice));
         Ok(state.shared.scheduler.submit(request)?)
     });

@@ -1,8 +1,8 @@
 //! What all handlers share.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use pelton_constrain::{Compiler, Constraint, Grammar};
 use pelton_context::{Clock, SystemClock};
@@ -27,8 +27,8 @@ pub(crate) struct Shared {
     pub(crate) model_dir: PathBuf,
     pub(crate) adapter_root: Option<PathBuf>,
     pub(crate) defaults: Sampling,
-    /// Absent where the tokenizer has no end-of-text token.
-    compiler: Option<Compiler>,
+    /// Made for the first answer that needs it; absent where the tokenizer has no end-of-text token.
+    compiler: OnceLock<Option<Compiler>>,
     /// How this model writes calls of tools.
     pub(crate) tool_format: ToolFormat,
     pub(crate) token: Option<String>,
@@ -43,16 +43,11 @@ impl EngineState {
     pub(crate) fn load(options: &EngineOptions) -> Result<Self, ServeError> {
         let codec = Arc::new(TextCodec::load(&options.model_dir)?);
         let defaults = generation_defaults(&options.model_dir)?;
-        let (decoder, vocab) = {
+        let decoder = {
             let model = BaseModel::load(&options.model_dir)?;
-            (Decoder::new(&model, options.quantization)?, model.config().vocab_size)
+            Decoder::new(&model, options.quantization)?
         };
         let tool_format = ToolFormat::of(&codec);
-        let compiler = Compiler::new(&codec, vocab)
-            .inspect_err(
-                |error| tracing::warn!(%error, "answers cannot be made to follow a grammar"),
-            )
-            .ok();
         let scheduler = Scheduler::start(decoder, codec, options.limits())?;
         for (name, folder) in &options.adapters {
             scheduler
@@ -67,7 +62,7 @@ impl EngineState {
                 model_dir: options.model_dir.clone(),
                 adapter_root: options.adapter_root.clone(),
                 defaults,
-                compiler,
+                compiler: OnceLock::new(),
                 tool_format,
                 token: options.token.clone(),
                 started: clock.now().0 / 1_000_000,
@@ -79,7 +74,10 @@ impl EngineState {
 
     /// Compiles the grammar that an answer must follow.
     pub(crate) async fn constraint(&self, grammar: Grammar) -> Result<Constraint, ApiError> {
-        let Some(compiler) = self.shared.compiler.clone() else {
+        let state = self.clone();
+        let compile = move || state.compiler().map(|compiler| compiler.compile(&grammar));
+        let compiled = tokio::task::spawn_blocking(compile).await;
+        let Some(compiled) = compiled.map_err(|_| ApiError::stopped())? else {
             let message = "this model's tokenizer names no end-of-text token, so answers cannot be constrained";
             return Err(ApiError::bad_request(
                 "unsupported_parameter",
@@ -87,10 +85,22 @@ impl EngineState {
                 message,
             ));
         };
-        let compiled = tokio::task::spawn_blocking(move || compiler.compile(&grammar)).await;
-        compiled.map_err(|_| ApiError::stopped())?.map_err(|error| {
+        compiled.map_err(|error| {
             ApiError::bad_request("invalid_grammar", Some("response_format"), error.to_string())
         })
+    }
+
+    /// Builds a tree of the vocabulary when it is first asked for: not for an async thread.
+    fn compiler(&self) -> Option<&Compiler> {
+        let shared = &self.shared;
+        let make = || {
+            Compiler::new(shared.scheduler.codec(), shared.scheduler.vocab_size())
+                .inspect_err(
+                    |error| tracing::warn!(%error, "answers cannot be made to follow a grammar"),
+                )
+                .ok()
+        };
+        shared.compiler.get_or_init(make).as_ref()
     }
 
     /// Unix time in seconds.
