@@ -43,15 +43,15 @@ struct Spec {
 /// What holds where the request says nothing. Chosen on development data of the telco desk.
 mod defaults {
     pub const RANK: u32 = 16;
-    pub const LEARNING_RATE: f64 = 4e-3;
-    pub const BATCH_TOKENS: u32 = 2_048;
-    pub const REHEARSAL: f64 = 0.3;
+    pub const LEARNING_RATE: f64 = 2e-3;
+    pub const BATCH_TOKENS: u32 = 1_024;
+    pub const REHEARSAL: f64 = 0.4;
     pub const KL_TO_BASE: f64 = 0.3;
     /// Passes over few rows; many rows need fewer.
-    pub const MOST_EPOCHS: f64 = 24.0;
+    pub const MOST_EPOCHS: f64 = 10.0;
     /// Rows seen in all, about: few rows are passed over more often.
-    pub const ROWS_SEEN: f64 = 6_000.0;
-    pub const LEAST_EPOCHS: f64 = 3.0;
+    pub const ROWS_SEEN: f64 = 2_000.0;
+    pub const LEAST_EPOCHS: f64 = 4.0;
     /// Rehearsal examples that a run mixes in, from which each step draws.
     pub const REHEARSAL_EXAMPLES: u64 = 2_000;
     /// Validations without improvement after which training stops.

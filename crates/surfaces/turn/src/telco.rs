@@ -6,6 +6,7 @@
 //! right answer, so it also plays the expert who corrects wrong ones. Every item is a pure function of
 //! (split, seed, index), and a hash of the question's text gives it to one split only.
 
+use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -50,13 +51,13 @@ impl Kind {
 /// The header of one bill.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Header {
-    /// Three digits.
+    /// A letter and two digits.
     pub id: String,
     /// Day and month, as in `12 Mar`.
     pub date: String,
-    /// Two months, as in `Feb-Mar`.
+    /// A month, the one before the bill's.
     pub period: String,
-    /// Two or three digits, a point and cents, without a currency.
+    /// Two digits, a point and cents, without a currency.
     pub amount: String,
 }
 
@@ -110,20 +111,19 @@ const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 fn draw_item(draw: &mut ChaCha8Rng) -> Item {
-    let count = draw.random_range(3..=6);
-    let headers = draw_headers(draw, count);
+    let count = draw.random_range(3..=5);
+    let mut headers = draw_headers(draw, count + 1);
+    // The last one is in no list: what it says is what no bill has.
+    let absent = headers.split_off(count);
     let kind = Kind::ALL[draw.random_range(0..Kind::ALL.len())];
     let target = (!draw.random_bool(0.4)).then(|| draw.random_range(0..count));
-    let known = match target {
-        Some(at) => field(&headers[at], kind).to_owned(),
-        None => absent_value(draw, &headers, kind),
-    };
+    let known = field(target.map_or(&absent[0], |at| &headers[at]), kind).to_owned();
     let question = ask(draw, kind, &known);
     let list = show(draw, &headers);
     let answer = target.map_or_else(|| NOT_FOUND.to_owned(), |at| found(&headers[at]));
     Item {
         system: SYSTEM,
-        prompt: format!("Customer: {question}\n{list}"),
+        prompt: format!("{list}\nCustomer: {question}"),
         answer,
         kind,
         target,
@@ -146,60 +146,33 @@ fn field(header: &Header, kind: Kind) -> &str {
     }
 }
 
-/// Headers that differ from each other in every field, so that a question has one answer.
+/// At most six headers, for bills of every second month. No two share a part of a value, so that a question has
+/// one answer whatever part it gives.
 fn draw_headers(draw: &mut ChaCha8Rng, count: usize) -> Vec<Header> {
-    let mut headers: Vec<Header> = Vec::with_capacity(count);
-    while headers.len() < count {
-        let header = draw_header(draw);
-        if headers
-            .iter()
-            .all(|other| Kind::ALL.iter().all(|&kind| field(other, kind) != field(&header, kind)))
-        {
-            headers.push(header);
-        }
-    }
-    headers
+    let first_month = draw.random_range(0..2);
+    let periods = shuffled(draw, 0..MONTHS.len() / 2);
+    let days = shuffled(draw, 1..29);
+    let letters = shuffled(draw, 0..26);
+    let numbers = shuffled(draw, 29..100);
+    (0..count)
+        .map(|at| {
+            let month = 2 * periods[at] + first_month;
+            let letter = char::from(b'A' + u8::try_from(letters[at]).unwrap_or(0));
+            let [id, whole, cents] = [0, 1, 2].map(|part| numbers[3 * at + part]);
+            Header {
+                id: format!("{letter}{id}"),
+                date: format!("{} {}", days[at], MONTHS[(month + 1) % 12]),
+                period: MONTHS[month].to_owned(),
+                amount: format!("{whole}.{cents}"),
+            }
+        })
+        .collect()
 }
 
-fn draw_header(draw: &mut ChaCha8Rng) -> Header {
-    let month = draw.random_range(0..12);
-    // A bill is written in the month after its period began.
-    Header {
-        id: draw.random_range(100..1000).to_string(),
-        date: format!("{} {}", draw.random_range(1..=28), MONTHS[(month + 1) % 12]),
-        period: format!("{}-{}", MONTHS[month], MONTHS[(month + 1) % 12]),
-        amount: format!("{}.{:02}", draw.random_range(10..130), draw.random_range(0..100)),
-    }
-}
-
-/// A value that no header has; one in three is a header's own value with one digit changed.
-fn absent_value(draw: &mut ChaCha8Rng, headers: &[Header], kind: Kind) -> String {
-    loop {
-        let value = if draw.random_range(0..3) == 0 {
-            let near = field(&headers[draw.random_range(0..headers.len())], kind);
-            change_digit(draw, near)
-        } else {
-            field(&draw_header(draw), kind).to_owned()
-        };
-        if headers.iter().all(|header| field(header, kind) != value) {
-            return value;
-        }
-    }
-}
-
-fn change_digit(draw: &mut ChaCha8Rng, value: &str) -> String {
-    let places: Vec<usize> = value
-        .bytes()
-        .enumerate()
-        .filter(|(at, byte)| *at > 0 && byte.is_ascii_digit())
-        .map(|(at, _)| at)
-        .collect();
-    if places.is_empty() {
-        return value.to_owned();
-    }
-    let at = places[draw.random_range(0..places.len())];
-    let digit = draw.random_range(0..10).to_string();
-    format!("{}{digit}{}", &value[..at], &value[at + 1..])
+fn shuffled(draw: &mut ChaCha8Rng, range: std::ops::Range<usize>) -> Vec<usize> {
+    let mut values: Vec<usize> = range.collect();
+    values.shuffle(draw);
+    values
 }
 
 /// The headers in one of the desk's two layouts.
@@ -262,7 +235,7 @@ mod tests {
 
     /// Reads an item's prompt as a reader would, without looking at what the generator knows.
     fn solve(prompt: &str) -> String {
-        let (question, list) = prompt.strip_prefix("Customer: ").unwrap().split_once('\n').unwrap();
+        let (list, question) = prompt.split_once("\nCustomer: ").unwrap();
         let bills: Vec<[String; 4]> = list
             .lines()
             .map(|line| {
@@ -271,11 +244,14 @@ mod tests {
                     .filter(|word| !word.is_empty())
                     .map(|word| word.trim_matches(['[', ']']).to_owned())
                     .collect();
-                let digits = |word: &String| word.bytes().all(|byte| byte.is_ascii_digit());
-                let id = words.iter().find(|word| digits(word)).unwrap().clone();
+                let is_id = |word: &String| {
+                    word.len() == 3 && word[1..].bytes().all(|byte| byte.is_ascii_digit())
+                };
+                let id = words.iter().find(|word| is_id(word)).unwrap().clone();
                 let month = words.iter().position(|word| MONTHS.contains(&word.as_str())).unwrap();
                 let date = format!("{} {}", words[month - 1], words[month]);
-                let period = words.iter().find(|word| word.contains('-')).unwrap().clone();
+                let is_month = |word: &&String| MONTHS.contains(&word.as_str());
+                let period = words.iter().filter(is_month).nth(1).unwrap().clone();
                 let amount = words.iter().find(|word| word.contains('.')).unwrap().clone();
                 [id, date, period, amount]
             })

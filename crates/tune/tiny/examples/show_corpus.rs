@@ -7,7 +7,7 @@ use pelton_tiny::tokenizer::TinyTokenizer;
 
 fn main() -> anyhow::Result<()> {
     let corpus = Corpus::new(1, Split::Train);
-    let vocab = std::env::args().nth(1).map_or(Ok(2048), |text| text.parse())?;
+    let vocab = std::env::args().nth(1).map_or(Ok(1536), |text| text.parse())?;
     let tokenizer = TinyTokenizer::train(&corpus, 6_000, vocab)?;
     for stage in 0..STAGES {
         for index in 0..8 {
@@ -15,7 +15,7 @@ fn main() -> anyhow::Result<()> {
             println!(
                 "--- {stage} {:?} {} tokens",
                 item.task,
-                tokenizer.encode(&item, 0.1)?.tokens.len()
+                tokenizer.encode(&item)?.tokens.len()
             );
             println!("{}{}<eos>", item.prompt(), item.answer);
         }

@@ -28,12 +28,12 @@ fn main() -> anyhow::Result<()> {
         let mut sum = 0.0;
         reproduce(&recipe, &out, &work, &mut |progress| {
             sum += progress.loss;
-            if progress.step % 50 == 0 {
+            if progress.step % 200 == 0 {
                 println!(
                     "step {} tokens {:.2}M loss {:.3} norm {:.2} val {:?} {:.0} tokens/s, {:.1} min, {:.1} to go",
                     progress.step,
                     progress.tokens as f64 / 1e6,
-                    sum / 50.0,
+                    sum / 200.0,
                     progress.grad_norm,
                     progress.val_loss,
                     progress.tokens as f64 / progress.elapsed,
@@ -60,15 +60,7 @@ fn set(recipe: &mut Recipe, setting: &str) -> anyhow::Result<()> {
         "layers" => recipe.layers = value.parse()?,
         "heads" => recipe.heads = value.parse()?,
         "feed_forward" => recipe.feed_forward = value.parse()?,
-        "curriculum_tokens" => recipe.curriculum_tokens = value.parse()?,
-        "stable_tokens" => recipe.stable_tokens = value.parse()?,
-        "decay_tokens" => recipe.decay_tokens = value.parse()?,
-        "decay_length" => recipe.decay_length = value.parse()?,
-        "focus_tokens" => recipe.focus_tokens = value.parse()?,
-        "final_tokens" => recipe.final_tokens = value.parse()?,
         "batch_tokens" => recipe.batch_tokens = value.parse()?,
-        "muon_rate" => recipe.muon_rate = value.parse()?,
-        "adamw_rate" => recipe.adamw_rate = value.parse()?,
         "threads" => recipe.threads = value.parse()?,
         _ => bail!("unknown setting {key}"),
     }

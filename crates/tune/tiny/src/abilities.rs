@@ -1,6 +1,9 @@
 //! What a model gets right: exact matches of greedy answers, counted per task.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+
+use pelton_trainer::Example;
 
 use crate::conversation::{Conversation, Task};
 use crate::error::TinyError;
@@ -23,8 +26,8 @@ pub fn measure<E: From<TinyError>>(
     let mut counts: BTreeMap<Task, (usize, usize)> = BTreeMap::new();
     for item in items {
         let prompt = tokenizer.prompt(item)?.len();
-        let tokens = tokenizer.encode(item, 0.0)?.tokens;
-        let right = greedy_writes(&logits(&tokens)?, &tokens, prompt);
+        let tokens = tokenizer.encode(item)?.tokens;
+        let right = greedy_writes(&logits(&tokens)?, &tokens, prompt..tokens.len());
         let count = counts.entry(item.task).or_default();
         count.0 += usize::from(right);
         count.1 += 1;
@@ -36,13 +39,13 @@ pub fn measure<E: From<TinyError>>(
     Ok(abilities)
 }
 
-/// Whether greedy decoding from the first `prompt` tokens writes the rest of `tokens`, given the logits
-/// after every token.
+/// Whether greedy decoding would write the tokens at `answer` after the ones before them, given the logits after
+/// every token.
 #[must_use]
-pub fn greedy_writes(logits: &[f32], tokens: &[u32], prompt: usize) -> bool {
+pub fn greedy_writes(logits: &[f32], tokens: &[u32], answer: Range<usize>) -> bool {
     let vocab = logits.len() / tokens.len().max(1);
-    prompt > 0
-        && (prompt..tokens.len()).all(|at| {
+    answer.start > 0
+        && answer.into_iter().all(|at| {
             let row = &logits[(at - 1) * vocab..at * vocab];
             let target = tokens[at] as usize;
             // The first of equal logits is the one that greedy decoding takes.
@@ -52,19 +55,42 @@ pub fn greedy_writes(logits: &[f32], tokens: &[u32], prompt: usize) -> bool {
         })
 }
 
+/// Where the answers of `example` stand: the runs of tokens with full weight.
+#[must_use]
+pub fn answers(example: &Example) -> Vec<Range<usize>> {
+    let mut answers: Vec<Range<usize>> = Vec::new();
+    let taught = example.loss_weights.iter().enumerate().filter(|(_, weight)| **weight >= 1.0);
+    for (at, _) in taught {
+        match answers.last_mut() {
+            Some(answer) if answer.end == at => answer.end += 1,
+            _ => answers.push(at..at + 1),
+        }
+    }
+    answers
+}
+
 #[cfg(test)]
 mod tests {
-    use super::greedy_writes;
+    use pelton_trainer::Example;
+
+    use super::{answers, greedy_writes};
+
+    #[test]
+    fn answers_are_the_runs_of_full_weight() {
+        let example =
+            Example { tokens: vec![0; 6], loss_weights: vec![0.0, 1.0, 1.0, 0.1, 1.0, 0.0] };
+        assert_eq!(answers(&example), [1..3, 4..5]);
+    }
 
     #[test]
     fn an_answer_counts_only_where_every_token_wins() {
         // Three tokens of a vocabulary of two; the prompt is the first.
         let tokens = [0, 1, 0];
-        assert!(greedy_writes(&[0.0, 1.0, 2.0, 1.0, 0.0, 0.0], &tokens, 1));
-        assert!(!greedy_writes(&[1.0, 0.0, 2.0, 1.0, 0.0, 0.0], &tokens, 1));
-        assert!(!greedy_writes(&[0.0, 1.0, 1.0, 2.0, 0.0, 0.0], &tokens, 1));
+        assert!(greedy_writes(&[0.0, 1.0, 2.0, 1.0, 0.0, 0.0], &tokens, 1..3));
+        assert!(!greedy_writes(&[1.0, 0.0, 2.0, 1.0, 0.0, 0.0], &tokens, 1..3));
+        assert!(!greedy_writes(&[0.0, 1.0, 1.0, 2.0, 0.0, 0.0], &tokens, 1..3));
         // A tie goes to the lower id.
-        assert!(greedy_writes(&[0.0, 1.0, 1.0, 1.0, 0.0, 0.0], &tokens, 1));
-        assert!(!greedy_writes(&[1.0, 1.0, 1.0, 0.0, 0.0, 0.0], &tokens, 1));
+        assert!(greedy_writes(&[0.0, 1.0, 1.0, 1.0, 0.0, 0.0], &tokens, 1..3));
+        assert!(!greedy_writes(&[1.0, 1.0, 1.0, 0.0, 0.0, 0.0], &tokens, 1..3));
     }
 }

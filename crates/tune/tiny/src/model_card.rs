@@ -74,20 +74,21 @@ cores. It is no general assistant.
 
 ## Model
 `LlamaForCausalLM`: width {width}, {layers} layers, {heads} query and {kv} key-value heads, feed-forward {ff}, vocabulary
-{vocab} (byte-level BPE, one token per digit), tied embeddings, weights in F32. The chat template is
+{vocab} (byte-level BPE; words and numbers of up to two digits are tokens that do not depend on what stands before them), tied embeddings, weights in F32. The chat template is
 `<bos><|system|>…<|user|>…<|assistant|>…<eos>`.
 
 ## Data
 Everything comes from the project's own seeded generator (`crates/tune/tiny`); nothing was collected or downloaded.
-Five stages by tokens: bare copies of random token ids, short copies and lookups, then lists of pairs, records, invoices
-and receipts, sentences to JSON, small arithmetic, and customer requests from a small grammar with their intent. Values
-are random, so that copying cannot be memorized. Labels, layouts and the answer schema of the telco desk are not in the
-data. The loss weighs answers 1 and context 0.1.
+Random token ids alone come first (copies, forwards and backwards, pairs, rows with names); then lookups and the papers of
+desks, short, with such ids beside them; then the same longer, with records of other kinds, sentences to JSON, small
+arithmetic, and customer requests from a small grammar with their intent; at last all at full size. One list is followed by
+several questions. Values are random, so that copying cannot be memorized. Labels, layouts and the answer schema of the
+telco desk are not in the data. The loss is on answers alone.
 
 ## Training
 {steps} steps, {tokens_text:.1} million tokens, {minutes:.0} minutes on {threads} threads ({speed:.0} tokens/s), {optimizer}
-with peak learning rate {lr}, seed {seed}. Held-out loss at the end: {loss:.3}. `cargo xtask train-tiny` makes the same
-files again from nothing.
+with peak learning rate {lr}, seed {seed}. Held-out loss at the end: {loss:.3}. `cargo xtask train-tiny` trains
+such a model from nothing.
 
 ![Training loss](loss_curve.svg)
 
@@ -123,7 +124,7 @@ Exact match of greedy answers on held-out items at full size (no held-out questi
         "
 ## What it cannot do
 It has no knowledge of the world, holds no conversation and writes no open English: outside of templates like those above
-it produces fluent-looking fragments. Lists longer than about seven records or 400 tokens are outside of what it saw.
+it produces fluent-looking fragments. Lists longer than about six records or 400 tokens are outside of what it saw.
 Arithmetic beyond comparing and adding two small numbers was not taught. Its answers are not calibrated.
 ",
     );

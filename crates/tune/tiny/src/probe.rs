@@ -136,8 +136,9 @@ impl Probe {
             .iter()
             .map(|item| {
                 let prompt = self.tokenizer.prompt(item)?.len();
-                let tokens = self.tokenizer.encode(item, 0.0)?.tokens;
-                Ok(greedy_writes(&logits(&self.model, adapter, &tokens)?, &tokens, prompt))
+                let tokens = self.tokenizer.encode(item)?.tokens;
+                let rows = logits(&self.model, adapter, &tokens)?;
+                Ok(greedy_writes(&rows, &tokens, prompt..tokens.len()))
             })
             .collect()
     }

@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use pelton_model::{BaseModel, LlamaConfig};
 use pelton_trainer::{
-    CurvePoint, Decay, Example, Optimizer, Progress, RunLength, Schedule, TrainConfig, TrainData,
-    Trained, logits, model_at_checkpoint, train,
+    Decay, Example, Optimizer, Progress, Schedule, TrainConfig, TrainData, TrainReport, Trained,
+    logits, model_at_checkpoint, train,
 };
-use serde::{Deserialize, Serialize};
 
-use crate::abilities::measure;
+use crate::abilities::{answers, greedy_writes, measure};
 use crate::conversation::{Conversation, Task};
 use crate::corpus::Corpus;
 use crate::error::TinyError;
@@ -20,6 +19,11 @@ use crate::model_card::{Ability, Run, model_card};
 use crate::source::CorpusSource;
 use crate::split::Split;
 use crate::tokenizer::TinyTokenizer;
+
+/// The indices of two cycles' first items are this far apart.
+const FIRST_ITEMS_APART: u64 = 1 << 32;
+/// Held-out items that say whether a phase's mechanism is mastered.
+const MASTERY_ITEMS: u64 = 150;
 
 /// Everything that decides the model.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,34 +38,50 @@ pub struct Recipe {
     pub width: usize,
     /// Layers.
     pub layers: usize,
-    /// Query heads of 32 each; half as many key and value heads.
+    /// Heads, of queries, keys and values alike.
     pub heads: usize,
     /// Width of the feed-forward layer.
     pub feed_forward: usize,
-    /// Tokens over which the curriculum's stages are laid out.
-    pub curriculum_tokens: u64,
-    /// Tokens at the peak learning rate.
-    pub stable_tokens: u64,
-    /// Tokens over which the learning rate begins to fall.
-    pub decay_tokens: u64,
-    /// Tokens over which it would fall to zero, if the next phase did not take over.
-    pub decay_length: u64,
-    /// Tokens of the third phase, on desks, whose rate starts where the second left it and falls to zero.
-    pub focus_tokens: u64,
-    /// Tokens of the last phase, on desks with questions first as well; its rate starts like the third's.
-    pub final_tokens: u64,
-    /// Tokens of one step.
-    pub batch_tokens: usize,
-    /// Longest example in tokens.
-    pub longest: usize,
+    /// The phases of the run, one after the other.
+    pub phases: Vec<Phase>,
     /// Muon's peak learning rate, for the layers' matrices.
     pub muon_rate: f64,
     /// AdamW's peak learning rate, for the rest.
     pub adamw_rate: f64,
+    /// Tokens of one step.
+    pub batch_tokens: usize,
+    /// Longest example in tokens.
+    pub longest: usize,
     /// Threads; a part of the result, since sums are formed per thread.
     pub threads: usize,
     /// Held-out items of each task for the card.
     pub gate_items: u64,
+}
+
+/// A part of the run with its own items, in cycles at the end of which the learning rate is zero.
+///
+/// When a mechanism forms differs from run to run by a factor of two, and what comes next fails where it has
+/// not. So a phase that teaches one goes on until it is mastered on held-out items.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Phase {
+    /// Its name; each cycle's folder of checkpoints is named after it.
+    pub name: &'static str,
+    /// Tokens of a cycle.
+    pub tokens: u64,
+    /// From how many tokens of a cycle on which stage of the corpus is due; the first from 0.
+    pub stages: Vec<(u64, usize)>,
+    /// Share of held-out answers of the first stage that must be right after a cycle; 0 for one cycle in all.
+    pub mastery: f64,
+    /// The most cycles.
+    pub most_cycles: u64,
+    /// Share of a cycle at the peak learning rates; they fall to zero over the rest.
+    pub hold: f64,
+}
+
+impl Phase {
+    fn mastered(name: &'static str, tokens: u64, stage: usize, mastery: f64) -> Self {
+        Self { name, tokens, stages: vec![(0, stage)], mastery, most_cycles: 5, hold: 0.65 }
+    }
 }
 
 impl Default for Recipe {
@@ -69,25 +89,40 @@ impl Default for Recipe {
     fn default() -> Self {
         Self {
             seed: 1,
-            vocab: 2048,
+            vocab: 1_536,
             tokenizer_items: 6_000,
             width: 128,
             layers: 6,
             heads: 4,
             feed_forward: 352,
-            curriculum_tokens: 30_000_000,
-            stable_tokens: 9_050_386,
-            decay_tokens: 4_727_038,
-            decay_length: 13_000_000,
-            focus_tokens: 4_000_000,
-            final_tokens: 10_000_000,
-            batch_tokens: 3_072,
-            longest: 400,
-            muon_rate: 0.02,
-            adamw_rate: 3e-3,
+            phases: vec![
+                Phase::mastered("copies", 1_600_000, 0, 0.9),
+                Phase::mastered("rows", 1_600_000, 1, 0.9),
+                Phase::mastered("lettered-rows", 1_000_000, 2, 0.9),
+                Phase::mastered("short-desks", 1_600_000, 3, 0.85),
+                Phase {
+                    name: "all",
+                    tokens: 14_000_000,
+                    stages: vec![(0, 4), (5_500_000, 5)],
+                    mastery: 0.0,
+                    most_cycles: 1,
+                    hold: 0.5,
+                },
+            ],
+            muon_rate: 0.006,
+            adamw_rate: 1.8e-3,
+            batch_tokens: 768,
+            longest: 512,
             threads: 2,
             gate_items: 200,
         }
+    }
+}
+
+impl Recipe {
+    /// Every cycle that the run may have, in order.
+    fn cycles(&self) -> impl DoubleEndedIterator<Item = (&Phase, u64)> {
+        self.phases.iter().flat_map(|phase| (0..phase.most_cycles).map(move |cycle| (phase, cycle)))
     }
 }
 
@@ -105,33 +140,37 @@ pub fn reproduce(
     on_progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<Vec<Ability>, TinyError> {
     let maker = Maker::new(recipe, work)?;
-    let stable = maker.phase(&maker.first_model()?, Phase::Stable, on_progress)?;
-    let decayed = maker.phase(&stable.model, Phase::Decay, on_progress)?;
-    let focused = maker.phase(&decayed.model, Phase::Focus, on_progress)?;
-    let last = maker.phase(&focused.model, Phase::Final, on_progress)?;
-    let abilities = maker.abilities(&last.model, recipe.gate_items)?;
-    maker.export(&last.model, out)?;
-    let records = [&stable.record, &decayed.record, &focused.record, &last.record];
-    let mut curve: Vec<(u64, f32)> = Vec::new();
-    let mut before = 0;
-    for record in records {
-        curve.extend(record.curve.iter().map(|point| (before + point.tokens, point.loss)));
-        before += record.tokens;
+    let mut model = maker.first_model()?;
+    let (mut curve, mut steps, mut tokens, mut seconds) = (Vec::new(), 0, 0, 0.0);
+    let mut validation = Vec::new();
+    for (phase, cycle) in recipe.cycles() {
+        let stage = phase.stages.first().map_or(0, |(_, stage)| *stage);
+        if cycle > 0 && maker.mastery(&model, stage)? >= phase.mastery {
+            continue;
+        }
+        let (trained, report) = maker.run(&model, phase, cycle, on_progress)?;
+        curve.extend(report.curve.iter().map(|point| (tokens + point.tokens, point.loss)));
+        validation.extend(report.curve.iter().filter_map(|point| point.val_loss));
+        steps += report.steps;
+        tokens += report.tokens;
+        seconds += report.seconds;
+        model = trained;
     }
+    let abilities = maker.abilities(&model, recipe.gate_items)?;
+    maker.export(&model, out)?;
     std::fs::write(out.join("loss_curve.svg"), loss_curve::svg(&curve, 200))?;
-    let final_loss =
-        last.record.curve.iter().rev().find_map(|point| point.val_loss).unwrap_or(f32::NAN);
+    let final_loss = validation.last().copied().unwrap_or(f32::NAN);
     let run = Run {
-        parameters: last.model.weights().len(),
+        parameters: model.weights().len(),
         vocab: recipe.vocab,
         width: recipe.width,
         layers: recipe.layers,
         heads: recipe.heads,
-        kv_heads: recipe.heads / 2,
+        kv_heads: recipe.heads,
         feed_forward: recipe.feed_forward,
-        steps: records.iter().map(|record| record.steps).sum(),
-        tokens: before,
-        seconds: records.iter().map(|record| record.seconds).sum(),
+        steps,
+        tokens,
+        seconds,
         threads: recipe.threads,
         seed: recipe.seed,
         learning_rate: recipe.adamw_rate,
@@ -158,21 +197,13 @@ pub fn export_checkpoint(
 ) -> Result<Vec<Ability>, TinyError> {
     let maker = Maker::new(recipe, work)?;
     let first = maker.first_model()?;
-    for phase in [Phase::Final, Phase::Focus, Phase::Decay, Phase::Stable] {
-        if let Some((_, model)) = model_at_checkpoint(&first, &maker.checkpoints(phase))? {
+    for (phase, cycle) in recipe.cycles().rev() {
+        if let Some((_, model)) = model_at_checkpoint(&first, &maker.folder(phase, cycle))? {
             maker.export(&model, out)?;
             return maker.abilities(&model, 60);
         }
     }
     Err(TinyError::NoCheckpoint(work.to_owned()))
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Phase {
-    Stable,
-    Decay,
-    Focus,
-    Final,
 }
 
 struct Maker<'a> {
@@ -181,35 +212,11 @@ struct Maker<'a> {
     tokenizer: TinyTokenizer,
 }
 
-/// What one phase of the run made.
-struct Phased {
-    model: Arc<BaseModel>,
-    record: PhaseRecord,
-}
-
-/// How a phase went, kept beside its model so that a run that goes on does not do it again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct PhaseRecord {
-    steps: u64,
-    tokens: u64,
-    seconds: f64,
-    curve: Vec<CurvePoint>,
-}
-
 impl<'a> Maker<'a> {
     fn new(recipe: &'a Recipe, work: &'a Path) -> Result<Self, TinyError> {
         let corpus = Corpus::new(recipe.seed, Split::Train);
         let tokenizer = TinyTokenizer::train(&corpus, recipe.tokenizer_items, recipe.vocab)?;
         Ok(Self { recipe, work, tokenizer })
-    }
-
-    fn checkpoints(&self, phase: Phase) -> PathBuf {
-        self.work.join(match phase {
-            Phase::Stable => "stable",
-            Phase::Decay => "decay",
-            Phase::Focus => "focus",
-            Phase::Final => "final",
-        })
     }
 
     fn first_model(&self) -> Result<Arc<BaseModel>, TinyError> {
@@ -220,7 +227,7 @@ impl<'a> Maker<'a> {
             feed_forward,
             layers,
             heads,
-            heads / 2,
+            heads,
         );
         for (key, id) in [("bos_token_id", 1), ("eos_token_id", 2), ("pad_token_id", 0)] {
             config.other.insert(key.to_owned(), id.into());
@@ -228,89 +235,74 @@ impl<'a> Maker<'a> {
         Ok(Arc::new(BaseModel::initialize(config, seed)?))
     }
 
-    fn phase(
+    /// Goes on from the checkpoint of an interrupted run.
+    fn run(
         &self,
         model: &Arc<BaseModel>,
-        phase: Phase,
+        phase: &Phase,
+        cycle: u64,
         on_progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<Phased, TinyError> {
+    ) -> Result<(Arc<BaseModel>, TrainReport), TinyError> {
         let recipe = self.recipe;
-        let done = self.checkpoints(phase).with_extension("done");
-        if let Ok(record) = std::fs::read(done.join("phase.json")) {
-            return Ok(Phased {
-                model: Arc::new(BaseModel::load(&done)?),
-                record: serde_json::from_slice(&record)?,
-            });
-        }
-        // Tokens, the length that the schedule is laid out for, how it falls, the rates' share, and the tokens
-        // before, so that no phase sees data of another.
-        let left = 1.0 - recipe.decay_tokens as f64 / recipe.decay_length.max(1) as f64;
-        let before = recipe.stable_tokens + recipe.decay_tokens;
-        let (tokens, length, decay, share, skip) = match phase {
-            Phase::Stable => {
-                (recipe.stable_tokens, recipe.curriculum_tokens, Decay::Constant, 1.0, 0)
-            }
-            Phase::Decay => {
-                (recipe.decay_tokens, recipe.decay_length, Decay::Linear, 1.0, recipe.stable_tokens)
-            }
-            Phase::Focus => (recipe.focus_tokens, recipe.focus_tokens, Decay::Linear, left, before),
-            Phase::Final => (
-                recipe.final_tokens,
-                recipe.final_tokens,
-                Decay::Linear,
-                left,
-                before + recipe.focus_tokens,
-            ),
-        };
         let settings = TrainConfig {
-            optimizer: Optimizer::Muon { learning_rate: recipe.muon_rate * share, momentum: 0.95 },
-            learning_rate: recipe.adamw_rate * share,
-            schedule: Schedule { warmup_steps: if skip == 0 { 100 } else { 20 }, decay, hold: 0.0 },
+            optimizer: Optimizer::Muon { learning_rate: recipe.muon_rate, momentum: 0.95 },
+            learning_rate: recipe.adamw_rate,
+            schedule: Schedule { warmup_steps: 10, decay: Decay::Linear, hold: phase.hold },
             batch_tokens: recipe.batch_tokens,
-            // A phase ends by the callback, so that its length can be decided while it runs.
-            length: RunLength::Tokens(length),
-            seed: recipe.seed,
             threads: recipe.threads,
-            validation_interval: 500,
-            checkpoint_interval: 100,
-            ..TrainConfig::pretrain(length)
+            validation_interval: 2_000,
+            checkpoint_interval: 500,
+            betas: [0.9, 0.99],
+            ..TrainConfig::pretrain(phase.tokens)
         };
         let corpus = Corpus::new(recipe.seed, Split::Train);
+        // No two cycles share items, however many each takes.
+        let place = recipe.cycles().take_while(|other| *other != (phase, cycle)).count() as u64;
         let source = CorpusSource::new(
             corpus,
             self.tokenizer.clone(),
-            recipe.curriculum_tokens,
+            phase.stages.clone(),
+            place * FIRST_ITEMS_APART,
             recipe.longest,
-        )
-        .after(skip);
+        );
         let data = TrainData::stream(Arc::new(source), self.validation()?);
         let mut interrupted = false;
-        let outcome = train(model, &data, &settings, &self.checkpoints(phase), &mut |progress| {
-            interrupted = on_progress(progress).is_break();
-            if interrupted || progress.tokens >= tokens {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
+        let outcome =
+            train(model, &data, &settings, &self.folder(phase, cycle), &mut |progress| {
+                let flow = on_progress(progress);
+                interrupted = flow.is_break();
+                flow
+            })?;
+        match (outcome.trained, interrupted) {
+            (Trained::Model(model), false) => Ok((Arc::new(model), outcome.report)),
+            _ => Err(TinyError::Interrupted(self.work.to_owned())),
+        }
+    }
+
+    fn folder(&self, phase: &Phase, cycle: u64) -> PathBuf {
+        self.work.join(format!("{}-{}", phase.name, cycle + 1))
+    }
+
+    /// The share of held-out answers of `stage` that greedy decoding would write.
+    fn mastery(&self, model: &BaseModel, stage: usize) -> Result<f64, TinyError> {
+        let corpus = Corpus::new(self.recipe.seed, Split::Validation);
+        let (mut right, mut asked) = (0_usize, 0_usize);
+        for index in 0..MASTERY_ITEMS {
+            let example = corpus.example(&self.tokenizer, stage, index)?;
+            let logits = logits(model, None, &example.tokens)?;
+            for answer in answers(&example) {
+                right += usize::from(greedy_writes(&logits, &example.tokens, answer));
+                asked += 1;
             }
-        })?;
-        let (Trained::Model(model), false) = (outcome.trained, interrupted) else {
-            return Err(TinyError::Interrupted(self.work.to_owned()));
-        };
-        let report = outcome.report;
-        let record = PhaseRecord {
-            steps: report.steps,
-            tokens: report.tokens,
-            seconds: report.seconds,
-            curve: report.curve,
-        };
-        model.save(&done)?;
-        std::fs::write(done.join("phase.json"), serde_json::to_vec(&record)?)?;
-        Ok(Phased { model: Arc::new(model), record })
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand answers")]
+        let share = right as f64 / asked.max(1) as f64;
+        Ok(share)
     }
 
     fn validation(&self) -> Result<Vec<Example>, TinyError> {
         let items: Vec<Conversation> = self.held_out(16);
-        items.iter().map(|item| self.tokenizer.encode(item, 0.0)).collect()
+        items.iter().map(|item| self.tokenizer.encode(item)).collect()
     }
 
     fn held_out(&self, of_each: u64) -> Vec<Conversation> {

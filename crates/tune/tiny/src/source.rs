@@ -3,43 +3,39 @@
 use pelton_trainer::{Example, ExampleSource};
 
 use crate::conversation::Conversation;
-use crate::corpus::{Corpus, STAGES};
+use crate::corpus::Corpus;
 use crate::error::TinyError;
 use crate::tokenizer::{BOS, EOS, TinyTokenizer};
 
-/// The share of the token budget after which each stage ends.
-const STAGE_ENDS: [f64; STAGES - 1] = [0.018, 0.06, 0.20, 0.301_679, 0.459_247, 0.592_580];
-
-/// A stream of pretraining examples over a budget of tokens.
+/// A stream of pretraining examples.
 #[derive(Debug)]
 pub struct CorpusSource {
     corpus: Corpus,
     tokenizer: TinyTokenizer,
-    budget: u64,
+    stages: Vec<(u64, usize)>,
+    first_item: u64,
     longest: usize,
-    skipped: u64,
 }
 
 impl CorpusSource {
-    /// The stream of `corpus` for a run over `budget` tokens, examples cut to `longest` tokens.
+    /// The stream of `corpus` from `first_item` on, examples cut to `longest` tokens; `stages` says from how many
+    /// tokens on which stage is due.
     #[must_use]
-    pub fn new(corpus: Corpus, tokenizer: TinyTokenizer, budget: u64, longest: usize) -> Self {
-        Self { corpus, tokenizer, budget, longest, skipped: 0 }
-    }
-
-    /// The stream as it goes on after `tokens` tokens of an earlier run.
-    #[must_use]
-    pub fn after(mut self, tokens: u64) -> Self {
-        self.skipped = tokens;
-        self
+    pub fn new(
+        corpus: Corpus,
+        tokenizer: TinyTokenizer,
+        stages: Vec<(u64, usize)>,
+        first_item: u64,
+        longest: usize,
+    ) -> Self {
+        Self { corpus, tokenizer, stages, first_item, longest }
     }
 
     /// The stage after `tokens_seen` tokens.
     #[must_use]
     pub fn stage(&self, tokens_seen: u64) -> usize {
-        #[expect(clippy::cast_precision_loss, reason = "a share of a budget")]
-        let done = (self.skipped + tokens_seen) as f64 / self.budget.max(1) as f64;
-        STAGE_ENDS.iter().filter(|end| done >= **end).count()
+        let due = self.stages.iter().rev().find(|(from, _)| tokens_seen >= *from);
+        due.map_or(0, |(_, stage)| *stage)
     }
 }
 
@@ -48,7 +44,7 @@ impl ExampleSource for CorpusSource {
         // The corpus's own texts always encode; an empty example would only leave a gap in the batch.
         let mut example = self
             .corpus
-            .example(&self.tokenizer, self.stage(tokens_seen), (self.skipped << 20) + index)
+            .example(&self.tokenizer, self.stage(tokens_seen), self.first_item + index)
             .unwrap_or_else(|_| Example::uniform(vec![BOS, EOS]));
         example.tokens.truncate(self.longest);
         example.loss_weights.truncate(self.longest);
@@ -64,5 +60,5 @@ pub fn answer_only(
     tokenizer: &TinyTokenizer,
     items: &[Conversation],
 ) -> Result<Vec<Example>, TinyError> {
-    items.iter().map(|item| tokenizer.encode(item, 0.0)).collect()
+    items.iter().map(|item| tokenizer.encode(item)).collect()
 }

@@ -11,7 +11,7 @@ use crate::tokenizer::{CHAT_TEMPLATE, SPECIAL, TinyTokenizer};
 use pelton_trainer::ExampleSource;
 
 fn tokenizer() -> TinyTokenizer {
-    TinyTokenizer::train(&Corpus::new(1, Split::Train), 300, 700).unwrap()
+    TinyTokenizer::train(&Corpus::new(1, Split::Train), 300, 2_048).unwrap()
 }
 
 /// Answers a single-question copy, lookup or compare prompt; none where it does not understand it.
@@ -174,7 +174,7 @@ fn splits_share_no_question() {
     let seen: HashSet<String> = (0..3_000)
         .map(|index| {
             train
-                .conversation(4 + usize::try_from(index % 3).unwrap(), index)
+                .conversation(1 + usize::try_from(index % 2).unwrap(), index)
                 .first_user()
                 .to_owned()
         })
@@ -210,8 +210,8 @@ fn encoding_agrees_with_the_rendered_template_and_weighs_answers_only() {
     let tokenizer = tokenizer();
     let corpus = Corpus::new(2, Split::Train);
     for index in 0..60 {
-        let item = corpus.conversation(3 + usize::try_from(index % 4).unwrap(), index);
-        let example = tokenizer.encode(&item, 0.0).unwrap();
+        let item = corpus.conversation(1 + usize::try_from(index % 2).unwrap(), index);
+        let example = tokenizer.encode(&item).unwrap();
         let whole = tokenizer.ids(&format!("{}{}<eos>", item.prompt(), item.answer)).unwrap();
         assert_eq!(example.tokens, whole);
         let prompt = tokenizer.prompt(&item).unwrap();
@@ -225,11 +225,23 @@ fn encoding_agrees_with_the_rendered_template_and_weighs_answers_only() {
 }
 
 #[test]
-fn the_tokenizer_is_the_same_each_time_and_gives_every_digit_its_own_token() {
+fn the_tokenizer_is_the_same_each_time_and_words_and_numbers_are_one_token_wherever_they_stand() {
     let (a, b) = (tokenizer(), tokenizer());
     let text = "Bill 417 of 12 Mar: 48.20 £";
     assert_eq!(a.ids(text).unwrap(), b.ids(text).unwrap());
-    assert_eq!(a.ids("4820").unwrap().len(), 4);
+    for number in 0..100 {
+        for text in [number.to_string(), format!("{number:02}")] {
+            assert_eq!(a.ids(&text).unwrap().len(), 1, "{text}");
+        }
+    }
+    assert_eq!(a.ids("4820").unwrap().len(), 2);
+    assert_eq!(a.values().len(), 112);
+    for word in crate::words::word_list() {
+        let alone = a.ids(word).unwrap();
+        assert_eq!(alone.len(), 1, "{word}");
+        assert!(a.ids(&format!("{{\"x\":\"{word}\"}}")).unwrap().contains(&alone[0]));
+        assert_eq!(a.ids(&format!("a {word}")).unwrap().last(), alone.first());
+    }
     assert_eq!(a.text(&a.ids(text).unwrap()).unwrap(), text);
     for (id, token) in SPECIAL.iter().enumerate() {
         assert_eq!(a.ids(token).unwrap(), [u32::try_from(id).unwrap()]);
@@ -239,12 +251,11 @@ fn the_tokenizer_is_the_same_each_time_and_gives_every_digit_its_own_token() {
 
 #[test]
 fn the_stage_follows_the_tokens_seen() {
-    let source = CorpusSource::new(Corpus::new(1, Split::Train), tokenizer(), 1_000_000, 384);
-    let stages: Vec<usize> = [0, 30_000, 110_000, 300_000, 400_000, 500_000, 700_000]
-        .into_iter()
-        .map(|seen| source.stage(seen))
-        .collect();
-    assert_eq!(stages, [0, 1, 2, 3, 4, 5, 6]);
-    assert_eq!(source.example(5, 700_000), source.example(5, 900_000));
-    assert!((0..200).all(|index| source.example(index, 900_000).tokens.len() <= 384));
+    let stages = vec![(0, 0), (1_000, 1), (5_000, 3)];
+    let source = CorpusSource::new(Corpus::new(1, Split::Train), tokenizer(), stages, 7, 384);
+    let stages: Vec<usize> =
+        [0, 999, 1_000, 4_999, 9_000].into_iter().map(|seen| source.stage(seen)).collect();
+    assert_eq!(stages, [0, 0, 1, 1, 3]);
+    assert_eq!(source.example(5, 13_000_000), source.example(5, 14_000_000));
+    assert!((0..200).all(|index| source.example(index, 14_000_000).tokens.len() <= 384));
 }

@@ -22,6 +22,9 @@ pub const NOUNS: &[&str] = &[
 
 /// Frequent words of English and of service desks, for copies and for the tokenizer.
 pub const EVERYDAY: &[&str] = &[
+    "comes",
+    "dated",
+    "owe",
     "about",
     "above",
     "account",
@@ -547,15 +550,20 @@ const ONSETS: &[&str] = &[
 const VOWELS: &[&str] = &["a", "e", "i", "o", "u"];
 const CODAS: &[&str] = &["", "", "", "l", "m", "n", "r", "s", "t", "x"];
 
-/// A made-up word of two or three syllables.
+/// A made-up word of one or two syllables.
 pub fn made_up(draw: &mut Draw) -> String {
     let mut word = String::new();
-    for _ in 0..draw.between(2, 3) {
+    for _ in 0..draw.between(1, 2) {
         word.push_str(draw.pick(ONSETS));
         word.push_str(draw.pick(VOWELS));
         word.push_str(draw.pick(CODAS));
     }
     word
+}
+
+/// All real words.
+pub fn word_list() -> impl Iterator<Item = &'static str> {
+    [NOUNS, EVERYDAY, ADJECTIVES, CITIES, NAMES, STATES, MONTHS].into_iter().flatten().copied()
 }
 
 /// A word: mostly a real one, else made up.
@@ -564,6 +572,7 @@ pub fn word(draw: &mut Draw) -> String {
         0..=2 => draw.pick(NOUNS).to_owned(),
         3 | 4 => draw.pick(EVERYDAY).to_owned(),
         5 | 6 => draw.pick(ADJECTIVES).to_owned(),
+        7 | 8 => draw.pick(NAMES).to_owned(),
         _ => made_up(draw),
     }
 }

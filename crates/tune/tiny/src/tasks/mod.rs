@@ -5,6 +5,7 @@ pub mod copy;
 pub mod fill;
 pub mod intent;
 pub mod lookup;
+pub mod raw;
 pub mod records;
 pub mod schema;
 pub mod select;

@@ -78,20 +78,9 @@ impl Records {
         Self::draw(draw, level, noun, kinds, general_label)
     }
 
-    /// Invoices and receipts: an id, a date, a month and an amount, under the labels of the base corpus.
-    pub fn papers(draw: &mut Draw, level: Level) -> Self {
-        let noun = draw.pick(PAPER_CHOICES).to_owned();
-        let mut kinds = vec![Kind::Date, Kind::Month, Kind::Amount];
-        draw.shuffle(&mut kinds);
-        let fields = draw.between([1, 2, 2, 3][level.min(3)], 3);
-        kinds.truncate(fields);
-        kinds.insert(0, Kind::Id);
-        Self::draw(draw, level, noun, kinds, paper_label)
-    }
-
-    /// A desk's papers: `least` to six of them with an id, a date, a period and an amount each, in the forms that
+    /// A desk's papers: two to five of them with an id, a date, a period and an amount each, in the forms that
     /// desks use, under the labels of the base corpus. What one is called is any word, so that it must be copied.
-    pub fn desk(draw: &mut Draw, least: usize) -> Self {
+    pub fn desk(draw: &mut Draw, level: Level) -> Self {
         let noun = match draw.below(5) {
             0 | 1 => draw.pick(PAPER_CHOICES).replace(' ', "_"),
             2 => draw.pick(NOUNS).to_owned(),
@@ -110,22 +99,37 @@ impl Records {
                 _ => paper_label(draw, kind, &noun),
             })
             .collect();
-        let count = draw.between(least, 6) + 1;
-        let forms = [
-            Form { letter: draw.chance(0.15), digits: 3, style: 0 },
-            Form { letter: false, digits: 3, style: if draw.chance(0.85) { 0 } else { 3 } },
-            Form { letter: false, digits: 3, style: if draw.chance(0.8) { 2 } else { 0 } },
-            Form { letter: false, digits: 3, style: 1 },
-        ];
-        let columns: Vec<Vec<String>> = kinds
-            .iter()
-            .zip(forms)
-            .map(|(&kind, form)| draw.distinct(count, |draw| value(draw, kind, form)))
-            .collect();
-        let rows = (0..count)
-            .map(|row| columns.iter().map(|column| column[row].clone()).collect())
-            .collect();
+        let count = draw.between(2, [2, 3, 4, 5][level.min(3)]) + 1;
+        let rows = Self::desk_rows(draw, count);
         Self { noun, kinds, labels, rows }
+    }
+
+    /// `count` rows, at most six, no two values of which share a part: whatever part of a value a question gives, it
+    /// means one paper.
+    fn desk_rows(draw: &mut Draw, count: usize) -> Vec<Vec<String>> {
+        let mut numbers: Vec<usize> = (29..100).collect();
+        let mut days: Vec<usize> = (1..29).collect();
+        let mut months: Vec<&str> = MONTHS.to_vec();
+        let mut letters: Vec<char> = ('A'..='Z').collect();
+        draw.shuffle(&mut numbers);
+        draw.shuffle(&mut days);
+        draw.shuffle(&mut months);
+        draw.shuffle(&mut letters);
+        let plain_ids = draw.chance(0.1);
+        let sign = if draw.chance(0.1) { "$" } else { "" };
+        let mut number = numbers.into_iter();
+        let mut number = || number.next().unwrap_or_default();
+        (0..count.min(months.len() / 2))
+            .map(|row| {
+                let letter = if plain_ids { String::new() } else { letters[row].to_string() };
+                vec![
+                    format!("{letter}{}", number()),
+                    format!("{} {}", days[row], months[row]),
+                    months[months.len() - 1 - row].to_owned(),
+                    format!("{sign}{}.{}", number(), number()),
+                ]
+            })
+            .collect()
     }
 
     /// The text of a desk's papers, one a line.
@@ -147,32 +151,6 @@ impl Records {
                     4 => format!("no {id}: {amount} for {month}, {of} {date}"),
                     5 => format!("{date} - {noun} {id} - {covers} {month} - {sum} {amount}"),
                     _ => format!("{id}: {of} {date}; {covers} {month}; {sum} {amount}"),
-                }
-            })
-            .collect();
-        lines.join("\n")
-    }
-
-    /// The same with what is asked for at the end of each line.
-    pub fn show_desk_ids_last(&self, draw: &mut Draw) -> String {
-        let noun = capitalized(&self.noun);
-        let layout = draw.below(6);
-        let lines: Vec<String> = self
-            .rows
-            .iter()
-            .map(|row| {
-                let [id, date, month, amount] = [&row[0], &row[1], &row[2], &row[3]];
-                let [name, of, covers, sum] =
-                    [&self.labels[0], &self.labels[1], &self.labels[2], &self.labels[3]];
-                match layout {
-                    0 => format!("{sum} {amount}; {covers} {month}; {of} {date}; {noun} {id}"),
-                    1 => format!("{amount} for {month}, {of} {date}, no {id}"),
-                    2 => format!("{month}: {amount}, {of} {date}, {name} {id}"),
-                    3 => format!("{sum} {amount}, {covers} {month}, {of} {date}, {name} {id}"),
-                    4 => format!("{covers} {month} | {sum} {amount} | {of} {date} | {name} {id}"),
-                    _ => {
-                        format!("{sum}: {amount} - {covers}: {month} - {name}: {id} - {of}: {date}")
-                    }
                 }
             })
             .collect();
@@ -338,7 +316,7 @@ fn value(draw: &mut Draw, kind: Kind, form: Form) -> String {
             }
         }
         Kind::Amount => {
-            let whole = digits(draw, 1 + form.style % 2, 2 + form.style % 2);
+            let whole = digits(draw, 1 + form.style % 2, 2);
             match form.style {
                 0 | 1 => format!("{whole}.{}{}", draw.below(10), draw.below(10)),
                 2 => format!("${whole}.{}{}", draw.below(10), draw.below(10)),

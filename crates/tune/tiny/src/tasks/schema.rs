@@ -61,7 +61,8 @@ impl FoundSchema {
                 })
                 .collect();
             if draw.chance(0.6) {
-                schema.places = labels.iter().map(|label| format!("<{noun} {label}>")).collect();
+                schema.places =
+                    schema.keys.iter().map(|key| format!("<{}>", key.replace('_', " "))).collect();
             }
         }
         schema

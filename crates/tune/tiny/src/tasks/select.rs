@@ -12,26 +12,12 @@ pub fn select(draw: &mut Draw, level: Level, turns: usize) -> Conversation {
     ask(draw, level, turns, Task::Select, records)
 }
 
-/// One item over invoices and receipts, with `turns` questions.
-pub fn bill(draw: &mut Draw, level: Level, turns: usize) -> Conversation {
-    let records = Records::papers(draw, level);
-    ask(draw, level, turns, Task::Bill, records)
-}
-
 /// One item over a desk's papers, answered with an object that says whether the paper was found.
-///
-/// `shuffled` adds short lists, lines that end with the id, and questions that come before the list: matching is
-/// learned there first, because every line can be compared as it is read.
-pub fn desk(draw: &mut Draw, turns: usize, shuffled: bool) -> Conversation {
-    let least = if shuffled && draw.chance(0.5) { 2 } else { 3 };
-    let mut records = Records::desk(draw, least);
+pub fn desk(draw: &mut Draw, level: Level, turns: usize) -> Conversation {
+    let mut records = Records::desk(draw, level);
     let absent_row = records.take_absent();
-    let question_first = shuffled && draw.chance(0.65);
-    let text = if shuffled && draw.chance(0.5) {
-        records.show_desk_ids_last(draw)
-    } else {
-        records.show_desk(draw)
-    };
+    let question_first = draw.chance(0.15);
+    let text = records.show_desk(draw);
     let wanted = match draw.below(10) {
         0..=6 => vec![0, 1],
         7 => vec![0],
@@ -65,10 +51,37 @@ pub fn desk(draw: &mut Draw, turns: usize, shuffled: bool) -> Conversation {
     Conversation::from_turns(Task::Bill, system, turns)
 }
 
+/// Many short questions over a desk's papers, each answered with one field or a word for none: what is to be
+/// found, without the work of writing an object around it.
+pub fn drill(draw: &mut Draw, level: Level, turns: usize) -> Conversation {
+    let mut records = Records::desk(draw, level);
+    let absent_row = records.take_absent();
+    let text = records.show_desk(draw);
+    let wanted = if draw.chance(0.7) { 0 } else { 1 };
+    let absent = draw.pick(&["none", "no", "unknown", "missing"]);
+    let label = &records.labels[wanted];
+    let system = match draw.below(3) {
+        0 => format!("Give the {label}, or {absent}."),
+        1 => format!("Answer with the {label}. Say {absent} if it is not there."),
+        _ => format!("Find the {label}. If there is none: {absent}."),
+    };
+    let form = Form::Described { wanted, absent };
+    let turns = (0..turns.max(3))
+        .map(|turn| {
+            let (question, answer) =
+                question(draw, &records, &absent_row, &form, std::slice::from_ref(&wanted));
+            (if turn == 0 { format!("{text}\n{question}") } else { question }, answer)
+        })
+        .collect();
+    Conversation::from_turns(Task::Bill, system, turns)
+}
+
 /// What the instruction asks answers to look like.
 enum Form {
     /// One field's value, or a word for none.
     Value { wanted: usize, absent: &'static str },
+    /// The same where the question describes the record and the instruction names the field.
+    Described { wanted: usize, absent: &'static str },
     /// Whether there is such a record.
     Presence { yes: &'static str, no: &'static str },
     /// An object of the fields, or an empty one.
@@ -164,11 +177,7 @@ fn question(
     if wanted.contains(&by) && draw.chance(0.6) {
         by = draw.below(records.labels.len());
     }
-    let known = if found {
-        records.rows[row][by].clone()
-    } else {
-        near_miss(draw, records, by, &absent_row[by])
-    };
+    let known = if found { records.rows[row][by].clone() } else { absent_row[by].clone() };
     let values: Vec<&str> = wanted.iter().map(|&at| records.rows[row][at].as_str()).collect();
     let (noun, label) = (&records.noun, &records.labels[by]);
     match form {
@@ -184,6 +193,10 @@ fn question(
                 question,
                 if found { records.rows[row][*wanted].clone() } else { (*absent).to_owned() },
             )
+        }
+        Form::Described { wanted, absent } => {
+            let answer = if found { &records.rows[row][*wanted] } else { *absent };
+            (describe(draw, noun, records, by, &known), answer.to_owned())
         }
         Form::Presence { yes, no } => {
             let question = match draw.below(2) {
@@ -240,24 +253,4 @@ fn describe(draw: &mut Draw, noun: &str, records: &Records, by: usize, known: &s
             _ => format!("Find {known}."),
         },
     }
-}
-
-/// A value that no record has: at times one that differs from a record's by a single digit.
-fn near_miss(draw: &mut Draw, records: &Records, by: usize, absent: &str) -> String {
-    if draw.chance(0.6) {
-        return absent.to_owned();
-    }
-    let row = draw.below(records.rows.len());
-    let mut letters: Vec<char> = records.rows[row][by].chars().collect();
-    let places: Vec<usize> = (1..letters.len())
-        .filter(|&at| letters[at].is_ascii_digit() && letters[at - 1] != '2')
-        .collect();
-    if places.is_empty() || matches!(records.kinds[by], Kind::Date | Kind::Month) {
-        return absent.to_owned();
-    }
-    let at = places[draw.below(places.len())];
-    let digit = letters[at].to_digit(10).unwrap_or(0) as usize;
-    letters[at] = char::from(b'0' + u8::try_from((digit + draw.between(1, 9)) % 10).unwrap_or(0));
-    let changed: String = letters.into_iter().collect();
-    if records.rows.iter().any(|row| row[by] == changed) { absent.to_owned() } else { changed }
 }
