@@ -175,3 +175,42 @@ fn rows(
     }
     example
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abilities::answers;
+
+    fn tokens(range: std::ops::Range<u32>) -> Vec<u32> {
+        range.collect()
+    }
+
+    #[test]
+    fn a_reversed_copy_is_the_text_backwards() {
+        let values = tokens(100..160);
+        for index in 0..50 {
+            let example = reverse(&mut Draw::at(1, 0, index), 12, &values);
+            let middle = example.tokens.iter().position(|token| *token == ASSISTANT).unwrap();
+            let backwards: Vec<u32> = example.tokens[2..middle].iter().rev().copied().collect();
+            assert_eq!(example.tokens[middle + 1..example.tokens.len() - 1], backwards);
+        }
+    }
+
+    #[test]
+    fn a_value_is_answered_with_the_nearest_name_before_it() {
+        let (values, words, letters) = (tokens(100..180), tokens(200..260), tokens(300..326));
+        for index in 0..200 {
+            let letters = (index % 2 == 0).then_some(&letters[..]);
+            let example = rows(&mut Draw::at(1, 0, index), 6, 3, letters, &values, &words);
+            let found = answers(&example);
+            let names: Vec<u32> = found.iter().map(|answer| example.tokens[answer.start]).collect();
+            for answer in found {
+                let before = &example.tokens[..answer.start];
+                let known = *before.iter().rfind(|token| **token != ASSISTANT).unwrap();
+                let place = before.iter().position(|token| *token == known).unwrap();
+                let nearest = before[..place].iter().rfind(|token| names.contains(token)).unwrap();
+                assert_eq!(*nearest, example.tokens[answer.start]);
+            }
+        }
+    }
+}
