@@ -32,9 +32,9 @@ enum Tool {
         /// Where the model folder is written.
         #[arg(long, default_value = "target/pelton-tiny")]
         out: PathBuf,
-        /// Minutes to train; the published model's recipe says how many it took.
-        #[arg(long)]
-        minutes: Option<f64>,
+        /// Where checkpoints are kept, from which an interrupted run goes on.
+        #[arg(long, default_value = "target/pelton-tiny-work")]
+        work: PathBuf,
     },
 }
 
@@ -44,7 +44,7 @@ fn main() -> anyhow::Result<()> {
         Tool::Tidy => tidy::run(&root),
         Tool::Gen { check } => generate::run(&root, check),
         Tool::Bench(arguments) => bench::run(&root, &arguments),
-        Tool::TrainTiny { out, minutes } => train_tiny(&root, &out, minutes),
+        Tool::TrainTiny { out, work } => train_tiny(&root, &out, &work),
     }
 }
 
@@ -56,7 +56,7 @@ fn workspace_root() -> anyhow::Result<PathBuf> {
         .context("xtask lies in the workspace")
 }
 
-fn train_tiny(root: &Path, out: &Path, minutes: Option<f64>) -> anyhow::Result<()> {
+fn train_tiny(root: &Path, out: &Path, work: &Path) -> anyhow::Result<()> {
     let mut command = std::process::Command::new(env!("CARGO"));
     command.current_dir(root).args([
         "run",
@@ -66,12 +66,8 @@ fn train_tiny(root: &Path, out: &Path, minutes: Option<f64>) -> anyhow::Result<(
         "--example",
         "train_tiny",
         "--",
-        "--out",
     ]);
-    command.arg(out);
-    if let Some(minutes) = minutes {
-        command.arg("--minutes").arg(minutes.to_string());
-    }
+    command.arg(out).arg(work);
     let status = command.status().context("cargo starts")?;
     anyhow::ensure!(status.success(), "training ended with {status}");
     Ok(())

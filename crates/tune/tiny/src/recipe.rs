@@ -85,7 +85,7 @@ impl Phase {
 }
 
 impl Default for Recipe {
-    /// The recipe of the committed model.
+    /// The recipe that decision 5 gives the reasons for.
     fn default() -> Self {
         Self {
             seed: 1,
@@ -143,18 +143,20 @@ pub fn reproduce(
     let mut model = maker.first_model()?;
     let (mut curve, mut steps, mut tokens, mut seconds) = (Vec::new(), 0, 0, 0.0);
     let mut validation = Vec::new();
-    for (phase, cycle) in recipe.cycles() {
+    for phase in &recipe.phases {
         let stage = phase.stages.first().map_or(0, |(_, stage)| *stage);
-        if cycle > 0 && maker.mastery(&model, stage)? >= phase.mastery {
-            continue;
+        for cycle in 0..phase.most_cycles {
+            if cycle > 0 && maker.mastery(&model, stage)? >= phase.mastery {
+                break;
+            }
+            let (trained, report) = maker.run(&model, phase, cycle, on_progress)?;
+            curve.extend(report.curve.iter().map(|point| (tokens + point.tokens, point.loss)));
+            validation.extend(report.curve.iter().filter_map(|point| point.val_loss));
+            steps += report.steps;
+            tokens += report.tokens;
+            seconds += report.seconds;
+            model = trained;
         }
-        let (trained, report) = maker.run(&model, phase, cycle, on_progress)?;
-        curve.extend(report.curve.iter().map(|point| (tokens + point.tokens, point.loss)));
-        validation.extend(report.curve.iter().filter_map(|point| point.val_loss));
-        steps += report.steps;
-        tokens += report.tokens;
-        seconds += report.seconds;
-        model = trained;
     }
     let abilities = maker.abilities(&model, recipe.gate_items)?;
     maker.export(&model, out)?;

@@ -174,7 +174,7 @@ fn splits_share_no_question() {
     let seen: HashSet<String> = (0..3_000)
         .map(|index| {
             train
-                .conversation(1 + usize::try_from(index % 2).unwrap(), index)
+                .conversation(3 + usize::try_from(index % 3).unwrap(), index)
                 .first_user()
                 .to_owned()
         })
@@ -210,7 +210,7 @@ fn encoding_agrees_with_the_rendered_template_and_weighs_answers_only() {
     let tokenizer = tokenizer();
     let corpus = Corpus::new(2, Split::Train);
     for index in 0..60 {
-        let item = corpus.conversation(1 + usize::try_from(index % 2).unwrap(), index);
+        let item = corpus.conversation(3 + usize::try_from(index % 3).unwrap(), index);
         let example = tokenizer.encode(&item).unwrap();
         let whole = tokenizer.ids(&format!("{}{}<eos>", item.prompt(), item.answer)).unwrap();
         assert_eq!(example.tokens, whole);
