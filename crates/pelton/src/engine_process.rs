@@ -7,7 +7,6 @@ use pelton_engine_server::EngineOptions;
 use pelton_model::{Adapter, BaseModel, Precision};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// What the engine's process does.
 #[derive(Subcommand)]
@@ -42,7 +41,7 @@ pub enum Command {
         #[arg(long, default_value = "info")]
         log_filter: String,
     },
-    /// Print the logits after each prefix of a few tokens as JSON, to compare with another implementation.
+    /// Print the logits that serving computes after each prefix of a few tokens, as JSON.
     Logits {
         /// The model's folder.
         #[arg(long)]
@@ -50,6 +49,9 @@ pub enum Command {
         /// A PEFT adapter's folder.
         #[arg(long)]
         adapter: Option<PathBuf>,
+        /// `f32` or `q8_0`.
+        #[arg(long, default_value = "f32")]
+        quantization: String,
         /// The tokens.
         #[arg(long, value_delimiter = ',', default_value = "1,5,9,42,17,300,8,77,120,33")]
         tokens: Vec<u32>,
@@ -86,7 +88,9 @@ pub fn serve(command: Command) -> anyhow::Result<ExitCode> {
             options.token = Some(token()?);
             crate::runtime(1)?.block_on(pelton_engine_server::serve(options))?;
         }
-        Command::Logits { model, adapter, tokens } => print_logits(&model, adapter, &tokens)?,
+        Command::Logits { model, adapter, quantization, tokens } => {
+            print_logits(&model, adapter, precision(&quantization)?, &tokens)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -109,11 +113,13 @@ fn token() -> anyhow::Result<String> {
 fn print_logits(
     model: &std::path::Path,
     adapter: Option<PathBuf>,
+    precision: Precision,
     tokens: &[u32],
 ) -> anyhow::Result<()> {
-    let model = Arc::new(BaseModel::load(model)?);
+    let model = BaseModel::load(model)?;
     let adapter = adapter.map(|folder| Adapter::load(&folder, model.config())).transpose()?;
-    let logits = pelton_trainer::logits(&model, adapter.as_ref(), tokens)?;
+    let decoder = pelton_scheduler::Decoder::new(&model, precision)?;
+    let logits = pelton_scheduler::logits(&decoder, adapter.as_ref(), tokens)?;
     let rows: Vec<&[f32]> = logits.chunks(model.config().vocab_size).collect();
     let prefixes: Vec<&[u32]> = (1..=tokens.len()).map(|length| &tokens[..length]).collect();
     println!("{}", serde_json::json!({ "tokens": prefixes, "logits": rows }));

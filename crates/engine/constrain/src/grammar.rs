@@ -13,8 +13,6 @@ const WHITE_SPACE: &str = r"[\x20\x0A\x0D\x09]{1,20}";
 /// What an answer must follow.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Grammar {
-    /// A JSON object with any content.
-    JsonObject,
     /// A JSON value that a schema allows (JSON Schema, draft 2020-12 and earlier; see llguidance for the keywords).
     JsonSchema(Value),
     /// A text that a regular expression matches from its first character to its last.
@@ -45,9 +43,14 @@ pub enum GrammarError {
 }
 
 impl Grammar {
+    /// A JSON object with any content.
+    #[must_use]
+    pub fn json_object() -> Self {
+        Self::JsonSchema(json!({ "type": "object" }))
+    }
+
     fn bytes(&self) -> usize {
         match self {
-            Self::JsonObject => 0,
             Self::JsonSchema(schema) => schema.to_string().len(),
             Self::Regex(text) | Self::Lark(text) => text.len(),
             Self::Choice(choices) => choices.iter().map(String::len).sum(),
@@ -61,9 +64,6 @@ impl Grammar {
             return Err(GrammarError::TooLong { bytes, most: MAX_BYTES });
         }
         Ok(match self {
-            Self::JsonObject => {
-                TopLevelGrammar::from_json_schema(bound_white_space(json!({ "type": "object" })))
-            }
             Self::JsonSchema(schema) => {
                 TopLevelGrammar::from_json_schema(bound_white_space(schema.clone()))
             }

@@ -89,7 +89,7 @@ fn answers_follow_a_json_schema() {
 
 #[test]
 fn answers_are_json_objects() {
-    for text in answers(&Grammar::JsonObject) {
+    for text in answers(&Grammar::json_object()) {
         let value: Value = serde_json::from_str(&text).unwrap();
         assert!(value.is_object(), "{text}");
     }
@@ -117,7 +117,7 @@ fn answers_match_a_regular_expression_and_choices() {
 fn white_space_has_an_end() {
     let codec = codec();
     let compiler = Compiler::new(&codec, codec.vocab_size()).unwrap();
-    let mut constraint = compiler.compile(&Grammar::JsonObject).unwrap();
+    let mut constraint = compiler.compile(&Grammar::json_object()).unwrap();
     let space = codec.encode(" ").unwrap()[0];
     constraint.accept(codec.encode("{").unwrap()[0]).unwrap();
     let blanks = (0..100).take_while(|_| constraint.accept(space).is_ok()).count();

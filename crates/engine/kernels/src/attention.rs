@@ -19,6 +19,8 @@ pub struct AttentionShape {
     pub kv_heads: usize,
     /// Width of a head.
     pub head: usize,
+    /// Tokens that a token sees, itself included; `usize::MAX` for all before it.
+    pub window: usize,
 }
 
 impl AttentionShape {
@@ -108,8 +110,7 @@ pub fn attention_forward<T: Real>(
                     &mut log_sums[row * shape.heads..(row + rows) * shape.heads],
                     first,
                     head,
-                    shape.heads,
-                    shape.scale(),
+                    shape,
                 );
                 matmul(
                     MatrixMut::strided(
@@ -215,14 +216,20 @@ pub fn attention_backward<T: Real>(
 }
 
 vectorized! {
-    /// Turns a block of raw scores into probabilities; row `i` sees the first `first + i + 1` keys.
+    /// Turns a block of raw scores into probabilities; row `i` sees the last of its first `first + i + 1`
+    /// keys.
     fn causal_softmax<T>(
-        scores: &mut [T], log_sums: &mut [T], first: usize, head: usize, heads: usize, scale: T,
+        scores: &mut [T], log_sums: &mut [T], first: usize, head: usize, shape: AttentionShape,
     ) {
+        let heads = shape.heads;
+        let scale = shape.scale::<T>();
         let rows = log_sums.len() / heads;
         let keys = first + rows;
         for (index, row) in scores.chunks_exact_mut(keys).enumerate() {
-            let (seen, unseen) = row.split_at_mut(first + index + 1);
+            let length = first + index + 1;
+            let (seen, unseen) = row.split_at_mut(length);
+            let (past, seen) = seen.split_at_mut(length.saturating_sub(shape.window));
+            past.fill(T::ZERO);
             let largest = maximum(seen) * scale;
             let sum = exponentials(seen, scale, largest);
             let share = T::ONE / sum;
@@ -251,6 +258,11 @@ vectorized! {
             let seen = first + index + 1;
             let (scores, unseen) = scores.split_at_mut(seen);
             let (dscores, unseen_gradients) = dscores.split_at_mut(seen);
+            let past = seen.saturating_sub(shape.window);
+            let (past_scores, scores) = scores.split_at_mut(past);
+            let (past_gradients, dscores) = dscores.split_at_mut(past);
+            past_scores.fill(T::ZERO);
+            past_gradients.fill(T::ZERO);
             for (score, dscore) in scores.iter_mut().zip(dscores) {
                 let probability = score.times_plus(scale, -log_sum).exponential();
                 *score = probability;

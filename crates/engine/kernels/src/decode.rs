@@ -9,6 +9,7 @@ mod activations;
 mod instruction_set;
 mod lane;
 mod packed_linear;
+mod packed_q8;
 mod paged_attention;
 mod vector;
 

@@ -14,8 +14,8 @@ pub mod decode;
 
 mod adamw;
 mod attention;
+mod bias;
 mod cross_entropy;
-mod decode_attention;
 mod embedding;
 mod gradient_norm;
 mod linear;
@@ -33,10 +33,10 @@ mod tests;
 
 pub use adamw::{AdamW, adamw_step};
 pub use attention::{AttentionScratch, AttentionShape, attention_backward, attention_forward};
+pub use bias::{add_bias, bias_backward};
 pub use cross_entropy::{
     HeadLoss, HeadLossScratch, LossRows, Reference, head_loss, head_loss_backward,
 };
-pub use decode_attention::{CachedSequence, DecodeScratch, cache_write, decode_attention};
 pub use embedding::{embedding_backward, embedding_forward};
 pub use gradient_norm::{scale, sum_of_squares};
 pub use linear::{linear_backward_input, linear_backward_weight, linear_forward};

@@ -12,17 +12,16 @@ pub struct RopeTable<T> {
 }
 
 impl<T: Real> RopeTable<T> {
-    /// A table for `positions` positions and heads of width `head`.
+    /// A table for `positions` positions. `frequencies` are radians per position for each of a
+    /// head's pairs; `scale` multiplies all cosines and sines.
     #[must_use]
-    pub fn new(positions: usize, head: usize, theta: f64) -> Self {
-        let half = head / 2;
+    pub fn new(positions: usize, frequencies: &[f64], scale: f64) -> Self {
         let angles = (0..positions).flat_map(|position| {
-            (0..half)
-                .map(move |index| position as f64 * theta.powf(-2.0 * index as f64 / head as f64))
+            frequencies.iter().map(move |frequency| position as f64 * frequency)
         });
-        let cos = angles.clone().map(|angle| T::of(angle.cos())).collect();
-        let sin = angles.map(|angle| T::of(angle.sin())).collect();
-        Self { cos, sin, half }
+        let cos = angles.clone().map(|angle| T::of(angle.cos() * scale)).collect();
+        let sin = angles.map(|angle| T::of(angle.sin() * scale)).collect();
+        Self { cos, sin, half: frequencies.len() }
     }
 
     /// Positions that the table covers.

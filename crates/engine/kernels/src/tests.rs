@@ -3,7 +3,7 @@
 use crate::finite_differences::{check, values, values32, weigh};
 use crate::*;
 
-const SHAPE: AttentionShape = AttentionShape { heads: 4, kv_heads: 2, head: 6 };
+const SHAPE: AttentionShape = AttentionShape { heads: 4, kv_heads: 2, head: 6, window: usize::MAX };
 
 #[test]
 fn exponential_is_close_to_the_library() {
@@ -95,7 +95,7 @@ fn rms_norm_gradients() {
 fn rope_gradients() {
     let (stride, heads) = (30, 4);
     let (x, dy) = (values(3 * stride, 1), values(3 * stride, 2));
-    let table = RopeTable::new(12, 6, 10_000.0);
+    let table = RopeTable::new(12, &[1.0, 0.3, 0.01], 1.2);
     let positions = [0, 4, 11];
     let mut dx = dy.clone();
     rope_backward(&mut dx, stride, heads, &positions, &table);
@@ -108,7 +108,7 @@ fn rope_gradients() {
 
 #[test]
 fn rope_rotates_halves_as_hugging_face_does() {
-    let table = RopeTable::<f64>::new(4, 4, 10_000.0);
+    let table = RopeTable::<f64>::new(4, &[1.0, 0.01], 1.0);
     let mut x = [1.0, 2.0, 3.0, 4.0];
     rope_forward(&mut x, 4, 1, &[3], &table);
     let (fast, slow) = (3.0_f64, 0.03_f64);
@@ -135,7 +135,7 @@ fn swiglu_gradients() {
     });
 }
 
-fn attend(qkv: &[f64], bounds: &[usize]) -> (Vec<f64>, Vec<f64>) {
+fn attend(qkv: &[f64], bounds: &[usize], shape: AttentionShape) -> (Vec<f64>, Vec<f64>) {
     let rows = *bounds.last().unwrap();
     let mut out = vec![0.0; rows * SHAPE.query_width()];
     let mut log_sums = vec![0.0; rows * SHAPE.heads];
@@ -144,29 +144,30 @@ fn attend(qkv: &[f64], bounds: &[usize]) -> (Vec<f64>, Vec<f64>) {
         &mut log_sums,
         qkv,
         bounds,
-        SHAPE,
+        shape,
         &mut AttentionScratch::default(),
     );
     (out, log_sums)
 }
 
 /// Straight from the definition, one row and head at a time.
-fn attend_plainly(qkv: &[f64], bounds: &[usize]) -> Vec<f64> {
+fn attend_plainly(qkv: &[f64], bounds: &[usize], window: usize) -> Vec<f64> {
     let (stride, head) = (SHAPE.width(), SHAPE.head);
     let mut out = Vec::new();
     for sequence in bounds.windows(2) {
         for row in sequence[0]..sequence[1] {
             for query_head in 0..SHAPE.heads {
                 let kv = query_head / 2;
+                let first = sequence[0].max((row + 1).saturating_sub(window));
                 let at = |row: usize, slot: usize| &qkv[row * stride + slot * head..][..head];
-                let scores: Vec<f64> = (sequence[0]..=row)
+                let scores: Vec<f64> = (first..=row)
                     .map(|key| {
                         (weigh(at(row, query_head), at(key, 4 + kv)) / (head as f64).sqrt()).exp()
                     })
                     .collect();
                 let sum: f64 = scores.iter().sum();
                 out.extend((0..head).map(|index| {
-                    let values = (sequence[0]..=row).map(|key| at(key, 6 + kv)[index]);
+                    let values = (first..=row).map(|key| at(key, 6 + kv)[index]);
                     scores.iter().zip(values).map(|(score, value)| score * value).sum::<f64>() / sum
                 }));
             }
@@ -179,65 +180,38 @@ fn attend_plainly(qkv: &[f64], bounds: &[usize]) -> Vec<f64> {
 fn attention_follows_the_definition_over_packed_sequences() {
     let bounds = [0, 1, 71, 71, 140];
     let qkv = values(140 * SHAPE.width(), 1);
-    let (out, _) = attend(&qkv, &bounds);
-    for (found, expected) in out.iter().zip(attend_plainly(&qkv, &bounds)) {
-        assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+    for window in [usize::MAX, 5, 1] {
+        let (out, _) = attend(&qkv, &bounds, AttentionShape { window, ..SHAPE });
+        for (found, expected) in out.iter().zip(attend_plainly(&qkv, &bounds, window)) {
+            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        }
     }
 }
 
 #[test]
 fn attention_gradients() {
     // The second sequence is longer than a block of queries.
-    for (bounds, rows) in [(vec![0, 3, 8], 8), (vec![0, 2, 68], 68)] {
+    let windowed = AttentionShape { window: 3, ..SHAPE };
+    for (bounds, rows, shape) in [
+        (vec![0, 3, 8], 8, SHAPE),
+        (vec![0, 2, 68], 68, SHAPE),
+        (vec![0, 3, 8], 8, windowed),
+        (vec![0, 2, 68], 68, windowed),
+    ] {
         let qkv = values(rows * SHAPE.width(), 1);
         let dout = values(rows * SHAPE.query_width(), 2);
-        let (out, log_sums) = attend(&qkv, &bounds);
+        let (out, log_sums) = attend(&qkv, &bounds, shape);
         let mut dqkv = vec![7.0; qkv.len()];
         let mut scratch = AttentionScratch::default();
-        attention_backward(&mut dqkv, &dout, &out, &log_sums, &qkv, &bounds, SHAPE, &mut scratch);
+        attention_backward(&mut dqkv, &dout, &out, &log_sums, &qkv, &bounds, shape, &mut scratch);
         let every = if rows > 8 { 67 } else { 1 };
         let picked: Vec<usize> = (0..qkv.len()).step_by(every).collect();
         let at = |values: &[f64]| picked.iter().map(|&index| values[index]).collect::<Vec<_>>();
         check("qkv", &at(&qkv), &at(&dqkv), |some| {
             let mut qkv = qkv.clone();
             picked.iter().zip(some).for_each(|(&index, value)| qkv[index] = *value);
-            weigh(&attend(&qkv, &bounds).0, &dout)
+            weigh(&attend(&qkv, &bounds, shape).0, &dout)
         });
-    }
-}
-
-#[test]
-fn decoding_from_a_paged_cache_equals_attention() {
-    let (rows, block_tokens) = (37, 8);
-    let qkv = values(rows * SHAPE.width(), 1);
-    let (expected, _) = attend(&qkv, &[0, rows]);
-    // Blocks out of order, as a pool hands them out.
-    let blocks = [3, 0, 4, 1, 2];
-    let size = 5 * block_tokens * SHAPE.kv_heads * SHAPE.head;
-    let (mut keys, mut values) = (vec![f64::NAN; size], vec![f64::NAN; size]);
-    let kv = SHAPE.kv_heads * SHAPE.head;
-    for (position, row) in qkv.chunks_exact(SHAPE.width()).enumerate() {
-        let (key, value) = row[SHAPE.query_width()..].split_at(kv);
-        cache_write(&mut keys, key, &blocks, position, block_tokens, SHAPE.head);
-        cache_write(&mut values, value, &blocks, position, block_tokens, SHAPE.head);
-    }
-    let past = 20;
-    let mut out = vec![0.0; (rows - past) * SHAPE.query_width()];
-    let sequence =
-        CachedSequence { first_row: 0, rows: rows - past, length: rows, blocks: &blocks };
-    decode_attention(
-        &mut out,
-        &qkv[past * SHAPE.width()..],
-        SHAPE.width(),
-        &[sequence],
-        &keys,
-        &values,
-        block_tokens,
-        SHAPE,
-        &mut DecodeScratch::default(),
-    );
-    for (found, expected) in out.iter().zip(&expected[past * SHAPE.query_width()..]) {
-        assert!((found - expected).abs() < 1e-12, "{found} {expected}");
     }
 }
 
@@ -338,7 +312,7 @@ fn single_precision_agrees_with_double() {
     let rows = 70;
     let qkv = values32(rows * SHAPE.width(), 1);
     let wide: Vec<f64> = qkv.iter().map(|value| f64::from(*value)).collect();
-    let (expected, _) = attend(&wide, &[0, rows]);
+    let (expected, _) = attend(&wide, &[0, rows], SHAPE);
     let mut out = vec![0.0_f32; rows * SHAPE.query_width()];
     let mut log_sums = vec![0.0; rows * SHAPE.heads];
     let mut scratch = AttentionScratch::default();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::{
-    AdapterConfig, LlamaConfig, ModelError, Projection, SeededNormal, TensorFile, TensorToWrite,
+    AdapterConfig, DecoderConfig, ModelError, Projection, SeededNormal, TensorFile, TensorToWrite,
     write_atomically, write_tensor_file,
 };
 
@@ -47,7 +47,7 @@ impl Adapter {
     /// When the configuration is invalid.
     pub fn initialize(
         config: AdapterConfig,
-        base: &LlamaConfig,
+        base: &DecoderConfig,
         seed: u64,
     ) -> Result<Self, ModelError> {
         config.validate()?;
@@ -73,7 +73,7 @@ impl Adapter {
     /// # Errors
     /// When a file is missing or damaged, the adapter uses something that is not computed, or it
     /// was made for another base.
-    pub fn load(folder: &Path, base: &LlamaConfig) -> Result<Self, ModelError> {
+    pub fn load(folder: &Path, base: &DecoderConfig) -> Result<Self, ModelError> {
         let path = folder.join("adapter_config.json");
         let text = std::fs::read_to_string(&path).map_err(ModelError::io("read", &path))?;
         let value = serde_json::from_str(&text)
@@ -155,7 +155,7 @@ impl Adapter {
     ///
     /// # Errors
     /// Names the layer that does not fit.
-    pub fn check_fits(&self, base: &LlamaConfig) -> Result<(), ModelError> {
+    pub fn check_fits(&self, base: &DecoderConfig) -> Result<(), ModelError> {
         for ((layer, projection), pair) in self.pairs() {
             let (out, input) = projection.shape(base);
             if layer >= base.num_hidden_layers
@@ -181,7 +181,7 @@ fn tensor_name(layer: usize, projection: Projection, side: char) -> String {
 fn refuse_other_tensors(
     file: &TensorFile,
     config: &AdapterConfig,
-    base: &LlamaConfig,
+    base: &DecoderConfig,
 ) -> Result<(), ModelError> {
     for name in file.names() {
         let module = name.strip_prefix(PREFIX).and_then(|name| {

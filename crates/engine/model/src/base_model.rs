@@ -6,14 +6,14 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::{
-    Adapter, Layout, LlamaConfig, ModelError, Projection, SeededNormal, Span, TensorFile,
+    Adapter, DecoderConfig, Layout, ModelError, Projection, SeededNormal, Span, TensorFile,
     TensorToWrite, write_atomically, write_tensor_file,
 };
 
 /// A base model: shape, and one flat buffer of f32 weights.
 #[derive(Debug, Clone)]
 pub struct BaseModel {
-    config: LlamaConfig,
+    config: DecoderConfig,
     layout: Layout,
     weights: Vec<f32>,
 }
@@ -28,7 +28,7 @@ impl BaseModel {
     ///
     /// # Errors
     /// When the configuration is invalid or the number of weights is another.
-    pub fn new(config: LlamaConfig, weights: Vec<f32>) -> Result<Self, ModelError> {
+    pub fn new(config: DecoderConfig, weights: Vec<f32>) -> Result<Self, ModelError> {
         let layout = Layout::new(&config)?;
         if weights.len() != layout.len {
             return Err(ModelError::InvalidConfig(format!(
@@ -41,17 +41,21 @@ impl BaseModel {
     }
 
     /// A model to train from nothing: normal weights with deviation 0.02, those that write into
-    /// the residual stream smaller by the root of twice the number of layers, norms at one.
+    /// the residual stream smaller by the root of twice the number of layers, norms at one, biases at zero.
     ///
     /// # Errors
     /// When the configuration is invalid.
-    pub fn initialize(config: LlamaConfig, seed: u64) -> Result<Self, ModelError> {
+    pub fn initialize(config: DecoderConfig, seed: u64) -> Result<Self, ModelError> {
         let layout = Layout::new(&config)?;
         let mut weights = vec![1.0; layout.len];
         let mut normal = SeededNormal::new(seed);
         let residual = 0.02 / (2.0 * config.num_hidden_layers as f64).sqrt();
         for (name, span) in layout.tensors() {
             if name.ends_with("norm.weight") {
+                continue;
+            }
+            if name.ends_with(".bias") {
+                weights[span.range()].fill(0.0);
                 continue;
             }
             let writes = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
@@ -67,7 +71,7 @@ impl BaseModel {
     /// # Errors
     /// When a file is missing, damaged, or of another shape than the configuration says.
     pub fn load(folder: &Path) -> Result<Self, ModelError> {
-        let config = LlamaConfig::load(folder)?;
+        let config = DecoderConfig::load(folder)?;
         let layout = Layout::new(&config)?;
         let files = WeightFiles::open(folder)?;
         // Checked before the buffer is made: a configuration must not claim more than the files.
@@ -110,7 +114,7 @@ impl BaseModel {
 
     /// The configuration.
     #[must_use]
-    pub fn config(&self) -> &LlamaConfig {
+    pub fn config(&self) -> &DecoderConfig {
         &self.config
     }
 
@@ -153,9 +157,10 @@ impl BaseModel {
     }
 }
 
-/// Norms are vectors there, everything else matrices.
+/// Norms and biases are vectors there, everything else matrices.
 fn hugging_face_shape(name: &str, span: Span) -> Vec<usize> {
-    if name.ends_with("norm.weight") { vec![span.cols] } else { vec![span.rows, span.cols] }
+    let vector = name.ends_with("norm.weight") || name.ends_with(".bias");
+    if vector { vec![span.cols] } else { vec![span.rows, span.cols] }
 }
 
 struct WeightFiles {

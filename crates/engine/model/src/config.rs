@@ -1,17 +1,18 @@
-//! `config.json` of a Llama-style model, as Hugging Face writes it.
+//! `config.json` of a decoder of the families Llama, Mistral, Qwen 2 and Qwen 3, as Hugging Face writes it.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ModelError;
+use crate::rotary::Rotary;
+use crate::{ModelError, Projection};
 
 /// The numbers that decide a model's shape and arithmetic.
 ///
 /// Fields that are not needed for arithmetic (token ids, versions) are kept in `other`, so that a
 /// saved configuration has everything that the loaded one had.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LlamaConfig {
+pub struct DecoderConfig {
     /// Rows of the embedding.
     pub vocab_size: usize,
     /// Width of the residual stream.
@@ -31,7 +32,7 @@ pub struct LlamaConfig {
     /// Added to the mean square before the root.
     #[serde(default = "default_epsilon")]
     pub rms_norm_eps: f64,
-    /// Base of the rotary frequencies.
+    /// Base of the rotary frequencies, where `rope_parameters` has none.
     #[serde(default = "default_theta")]
     pub rope_theta: f64,
     /// Whether the output head is the embedding.
@@ -45,6 +46,9 @@ pub struct LlamaConfig {
     pub other: serde_json::Map<String, serde_json::Value>,
 }
 
+/// The values of `model_type` that are computed.
+const FAMILIES: [&str; 4] = ["llama", "mistral", "qwen2", "qwen3"];
+
 fn default_epsilon() -> f64 {
     1e-6
 }
@@ -57,7 +61,7 @@ fn default_positions() -> usize {
     2048
 }
 
-impl LlamaConfig {
+impl DecoderConfig {
     /// A configuration with tied embeddings and the usual constants.
     ///
     /// `head_dim` is 32, as kernels elsewhere expect at least that.
@@ -97,20 +101,49 @@ impl LlamaConfig {
         }
     }
 
+    /// This configuration as each family would have it, with everything in which the families differ: biases,
+    /// head norms, windows of five tokens, each kind of rotary embedding. For tests of what computes them.
+    #[must_use]
+    pub fn in_every_family(&self) -> Vec<Self> {
+        let llama3 = serde_json::json!({
+            "rope_type": "llama3", "rope_theta": 100.0, "factor": 4.0, "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0, "original_max_position_embeddings": 32,
+        });
+        let yarn = serde_json::json!({
+            "rope_type": "yarn", "rope_theta": 1000.0, "factor": 4.0,
+            "original_max_position_embeddings": 16,
+        });
+        let linear =
+            serde_json::json!({ "rope_type": "linear", "rope_theta": 100.0, "factor": 2.0 });
+        let families = [
+            serde_json::json!({ "model_type": "llama", "attention_bias": true, "mlp_bias": true, "rope_parameters": llama3 }),
+            serde_json::json!({ "model_type": "mistral", "sliding_window": 5, "rope_parameters": linear }),
+            serde_json::json!({ "model_type": "qwen2", "use_sliding_window": true, "sliding_window": 5, "max_window_layers": 1 }),
+            serde_json::json!({ "model_type": "qwen3", "attention_bias": true, "rope_parameters": yarn }),
+        ];
+        families
+            .into_iter()
+            .map(|family| {
+                let mut config = self.clone();
+                let family = family.as_object().into_iter().flatten();
+                config.other.extend(family.map(|(key, value)| (key.clone(), value.clone())));
+                config
+            })
+            .collect()
+    }
+
     /// Reads and checks `folder/config.json`.
     ///
     /// # Errors
     /// When the file cannot be read, does not parse, or describes a model that this crate does not
-    /// compute (other architectures, biases, query-key norm, scaled rotary embeddings).
+    /// compute (other families, activations or rotary embeddings, weights quantized by others).
     pub fn load(folder: &Path) -> Result<Self, ModelError> {
         let path = folder.join("config.json");
         let text = std::fs::read_to_string(&path).map_err(ModelError::io("read", &path))?;
         let mut config: Self = serde_json::from_str(&text)
             .map_err(|source| ModelError::Json { path: path.clone(), source })?;
-        if let Some(theta) =
-            config.other.get("rope_parameters").and_then(|rope| rope.get("rope_theta"))
-        {
-            config.rope_theta = theta.as_f64().unwrap_or(config.rope_theta);
+        if config.head_dim.is_none() && config.family() == "qwen3" {
+            config.head_dim = Some(128);
         }
         config.refuse_unsupported(&path)?;
         config.validate()?;
@@ -187,40 +220,100 @@ impl LlamaConfig {
                 self.head_size()
             )));
         }
-        if !(self.rms_norm_eps > 0.0 && self.rope_theta > 0.0) {
-            return Err(ModelError::InvalidConfig(
-                "rms_norm_eps and rope_theta must be positive".into(),
-            ));
+        if self.rms_norm_eps.is_nan() || self.rms_norm_eps <= 0.0 {
+            return Err(ModelError::InvalidConfig("rms_norm_eps must be positive".into()));
         }
-        Ok(())
+        if (0..self.num_hidden_layers).any(|layer| self.window(layer) == Some(0)) {
+            return Err(ModelError::InvalidConfig("sliding_window must be positive".into()));
+        }
+        self.rotary().map(drop)
+    }
+
+    /// The family: `llama` where the file does not say.
+    #[must_use]
+    pub fn family(&self) -> &str {
+        self.text("model_type").unwrap_or("llama")
+    }
+
+    /// Whether a linear layer has a bias.
+    #[must_use]
+    pub fn has_bias(&self, projection: Projection) -> bool {
+        use Projection::{Down, Gate, Key, Output, Query, Up, Value};
+        match (self.family(), projection) {
+            ("qwen2", Query | Key | Value) => true,
+            ("qwen2" | "mistral", _) => false,
+            (_, Query | Key | Value | Output) => self.flag("attention_bias"),
+            (family, Gate | Up | Down) => family == "llama" && self.flag("mlp_bias"),
+        }
+    }
+
+    /// Whether queries and keys are normed per head before they are rotated.
+    #[must_use]
+    pub fn norms_queries_and_keys(&self) -> bool {
+        self.family() == "qwen3"
+    }
+
+    /// How many tokens a token of this layer sees, itself included; `None` for all before it.
+    #[must_use]
+    pub fn window(&self, layer: usize) -> Option<usize> {
+        let number = |key| self.other.get(key).and_then(serde_json::Value::as_u64);
+        let kinds = self.other.get("layer_types").and_then(serde_json::Value::as_array);
+        let slides = match (kinds, self.family()) {
+            (Some(kinds), _) => {
+                kinds.get(layer).and_then(|kind| kind.as_str()) == Some("sliding_attention")
+            }
+            (None, "mistral") => true,
+            (None, "qwen2" | "qwen3") => {
+                let full = number("max_window_layers").unwrap_or(28);
+                self.flag("use_sliding_window") && layer as u64 >= full
+            }
+            _ => false,
+        };
+        let width = match self.other.get("sliding_window") {
+            // What the families' configurations have where the file says nothing.
+            None => Some(4096),
+            Some(given) => given.as_u64().map(|width| width as usize),
+        };
+        width.filter(|width| slides && *width < self.max_position_embeddings)
+    }
+
+    /// How queries and keys are rotated.
+    ///
+    /// # Errors
+    /// Where the file asks for something unknown or incomplete.
+    pub fn rotary(&self) -> Result<Rotary, ModelError> {
+        Rotary::of(self)
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        self.other.get(key).and_then(serde_json::Value::as_str)
+    }
+
+    fn flag(&self, key: &str) -> bool {
+        self.other.get(key).and_then(serde_json::Value::as_bool) == Some(true)
     }
 
     fn refuse_unsupported(&self, path: &Path) -> Result<(), ModelError> {
         let unsupported =
             |reason: String| Err(ModelError::Unsupported { path: path.to_owned(), reason });
-        match self.other.get("model_type").and_then(|kind| kind.as_str()) {
-            Some("llama") | None => {}
-            Some(kind) => {
-                return unsupported(format!("model_type is {kind:?}, only \"llama\" is computed"));
-            }
+        let family = self.family();
+        if !FAMILIES.contains(&family) {
+            return unsupported(format!(
+                "model_type is {family:?}; {} are computed",
+                FAMILIES.join(", ")
+            ));
         }
-        for flag in ["attention_bias", "mlp_bias", "qkv_bias", "use_qk_norm", "qk_norm"] {
-            if self.other.get(flag).and_then(serde_json::Value::as_bool) == Some(true) {
+        for flag in ["qkv_bias", "use_qk_norm", "qk_norm"] {
+            if self.flag(flag) {
                 return unsupported(format!("{flag} is set, but such weights are not computed"));
             }
         }
-        match self.other.get("hidden_act").and_then(|act| act.as_str()) {
-            Some("silu" | "swish") | None => {}
-            Some(act) => return unsupported(format!("hidden_act is {act:?}, only \"silu\" is")),
+        if self.other.get("quantization_config").is_some_and(|given| !given.is_null()) {
+            return unsupported("its weights are quantized; take the files that are not".into());
         }
-        for key in ["rope_scaling", "rope_parameters"] {
-            let kind = self.other.get(key).and_then(|rope| {
-                rope.get("rope_type").or_else(|| rope.get("type")).and_then(|kind| kind.as_str())
-            });
-            if let Some(kind) = kind.filter(|kind| *kind != "default") {
-                return unsupported(format!("rotary embeddings of type {kind:?} are not computed"));
-            }
+        match self.text("hidden_act") {
+            Some("silu" | "swish") | None => Ok(()),
+            Some(act) => unsupported(format!("hidden_act is {act:?}, only \"silu\" is")),
         }
-        Ok(())
     }
 }

@@ -65,9 +65,6 @@ pub enum ModelError {
     /// Numbers that cannot describe a model.
     #[error("invalid model configuration: {0}")]
     InvalidConfig(String),
-    /// The tensor library refused.
-    #[error("tensor operation failed")]
-    Tensor(#[from] candle_core::Error),
 }
 
 impl ModelError {

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::{LlamaConfig, ModelError, Projection};
+use crate::{DecoderConfig, ModelError, Projection};
 
 /// A row-major matrix (or a vector, with one row) inside the flat buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,11 @@ pub struct LayerLayout {
     /// `post_attention_layernorm`.
     pub mlp_norm: Span,
     projections: [Span; 7],
+    biases: [Option<Span>; 7],
+    /// `q_norm`, as wide as a head.
+    pub query_norm: Option<Span>,
+    /// `k_norm`, as wide as a head.
+    pub key_norm: Option<Span>,
 }
 
 impl LayerLayout {
@@ -60,6 +65,29 @@ impl LayerLayout {
     #[must_use]
     pub fn projection(&self, projection: Projection) -> Span {
         self.projections[projection as usize]
+    }
+
+    /// One linear layer's bias, `[out]`.
+    #[must_use]
+    pub fn bias(&self, projection: Projection) -> Option<Span> {
+        self.biases[projection as usize]
+    }
+
+    /// Query, key and value biases as one vector; all three have one or none has.
+    #[must_use]
+    pub fn query_key_value_bias(&self) -> Option<Span> {
+        self.joined(Projection::Query, Projection::Value)
+    }
+
+    /// Gate and up biases as one vector.
+    #[must_use]
+    pub fn gate_up_bias(&self) -> Option<Span> {
+        self.joined(Projection::Gate, Projection::Up)
+    }
+
+    fn joined(&self, first: Projection, last: Projection) -> Option<Span> {
+        let (first, last) = (self.bias(first)?, self.bias(last)?);
+        Some(Span { cols: last.start + last.len() - first.start, ..first })
     }
 
     /// Query, key and value weights as one matrix, `[q + 2 kv, hidden]`.
@@ -95,7 +123,7 @@ impl Layout {
     ///
     /// # Errors
     /// When the configuration is invalid or its size overflows.
-    pub fn new(config: &LlamaConfig) -> Result<Self, ModelError> {
+    pub fn new(config: &DecoderConfig) -> Result<Self, ModelError> {
         config.validate()?;
         let mut next = 0_usize;
         let mut place = |rows: usize, cols: usize| {
@@ -116,7 +144,26 @@ impl Layout {
                 projections[projection as usize] = place(rows, cols)?;
             }
             let mlp_norm = place(1, config.hidden_size)?;
-            layers.push(LayerLayout { attention_norm, mlp_norm, projections });
+            let mut biases = [None; 7];
+            for projection in Projection::ALL {
+                if config.has_bias(projection) {
+                    let (outputs, _) = projection.shape(config);
+                    biases[projection as usize] = Some(place(1, outputs)?);
+                }
+            }
+            let (mut query_norm, mut key_norm) = (None, None);
+            if config.norms_queries_and_keys() {
+                query_norm = Some(place(1, config.head_size())?);
+                key_norm = Some(place(1, config.head_size())?);
+            }
+            layers.push(LayerLayout {
+                attention_norm,
+                mlp_norm,
+                projections,
+                biases,
+                query_norm,
+                key_norm,
+            });
         }
         let final_norm = place(1, config.hidden_size)?;
         let separate_head = if config.tie_word_embeddings {
@@ -133,7 +180,7 @@ impl Layout {
         self.separate_head.unwrap_or(self.embedding)
     }
 
-    /// Every tensor with its Hugging Face name; norms have one dimension there, the rest two.
+    /// Every tensor with its Hugging Face name; norms and biases have one dimension there, the rest two.
     #[must_use]
     pub fn tensors(&self) -> Vec<(String, Span)> {
         let mut tensors = vec![("model.embed_tokens.weight".to_owned(), self.embedding)];
@@ -143,6 +190,13 @@ impl Layout {
             for projection in Projection::ALL {
                 let name = format!("{}.weight", projection.module_path(index));
                 tensors.push((name, layer.projection(projection)));
+                if let Some(bias) = layer.bias(projection) {
+                    tensors.push((format!("{}.bias", projection.module_path(index)), bias));
+                }
+            }
+            for (name, span) in [("q_norm", layer.query_norm), ("k_norm", layer.key_norm)] {
+                tensors
+                    .extend(span.map(|span| (format!("{prefix}.self_attn.{name}.weight"), span)));
             }
             tensors.push((format!("{prefix}.post_attention_layernorm.weight"), layer.mlp_norm));
         }

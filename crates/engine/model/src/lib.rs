@@ -2,7 +2,7 @@
 //!
 //! A model folder in Hugging Face layout becomes a [`BaseModel`]: one flat buffer of f32 weights
 //! with a [`Layout`] that says where each tensor lies. The trainer works on that buffer, the
-//! serving engine makes [`LinearWeight`]s from it. An [`Adapter`] is a folder in PEFT layout.
+//! serving engine packs its own from it. An [`Adapter`] is a folder in PEFT layout.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "tests"))]
 
 mod adapter;
@@ -12,8 +12,9 @@ mod config;
 mod error;
 mod initialize;
 mod layout;
-mod linear_weight;
+mod precision;
 mod projection;
+mod rotary;
 mod tensor_file;
 mod write_atomically;
 
@@ -23,11 +24,12 @@ mod tests;
 pub use adapter::{Adapter, LoraPair};
 pub use adapter_config::AdapterConfig;
 pub use base_model::BaseModel;
-pub use config::LlamaConfig;
+pub use config::DecoderConfig;
 pub use error::ModelError;
 pub use initialize::SeededNormal;
 pub use layout::{LayerLayout, Layout, Span};
-pub use linear_weight::{LinearWeight, Precision};
+pub use precision::Precision;
 pub use projection::Projection;
+pub use rotary::Rotary;
 pub use tensor_file::{TensorFile, TensorToWrite, write_tensor_file};
 pub use write_atomically::write_atomically;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::LlamaConfig;
+use crate::DecoderConfig;
 
 /// A linear layer inside a decoder layer, by its Hugging Face leaf name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ impl Projection {
 
     /// `(out, in)` widths of the weight.
     #[must_use]
-    pub fn shape(self, config: &LlamaConfig) -> (usize, usize) {
+    pub fn shape(self, config: &DecoderConfig) -> (usize, usize) {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         match self {
             Self::Query => (config.query_size(), hidden),

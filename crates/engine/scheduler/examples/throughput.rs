@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use pelton_model::{Adapter, AdapterConfig, BaseModel, LlamaConfig, Precision, Projection};
+use pelton_model::{Adapter, AdapterConfig, BaseModel, DecoderConfig, Precision, Projection};
 use pelton_scheduler::{Decoder, Event, GenerateRequest, Limits, Sampling, Scheduler};
 use pelton_tokens::{TextCodec, write_byte_tokenizer};
 
@@ -32,7 +32,7 @@ fn main() -> Result<(), Failure> {
         Some(folder) => (BaseModel::load(Path::new(folder))?, TextCodec::load(Path::new(folder))?),
         None => {
             write_byte_tokenizer(tokenizer.path())?;
-            let config = LlamaConfig::small(2048, 160, 448, 6, 5, 5);
+            let config = DecoderConfig::small(2048, 160, 448, 6, 5, 5);
             (BaseModel::initialize(config, 1)?, TextCodec::load(tokenizer.path())?)
         }
     };

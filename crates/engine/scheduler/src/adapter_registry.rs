@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 use pelton_kernels::decode::PackError;
-use pelton_model::{Adapter, LlamaConfig, ModelError};
+use pelton_model::{Adapter, DecoderConfig, ModelError};
 
 use crate::lora::LoraWeights;
 
@@ -70,7 +70,7 @@ impl AdapterRegistry {
         name: &str,
         folder: &Path,
         replace: bool,
-        config: &LlamaConfig,
+        config: &DecoderConfig,
     ) -> Result<AdapterInfo, AdapterError> {
         if !replace && self.adapters.read().contains_key(name) {
             return Err(AdapterError::AlreadyLoaded(name.to_owned()));

@@ -1,14 +1,14 @@
 //! The model's weights in the order and layout in which the forward pass reads them.
 
 use pelton_kernels::decode::{BlockShape, MAX_HEAD_DIM, PackError, PackedLinear, RopeTable};
-use pelton_model::{BaseModel, LlamaConfig, Precision, Projection, Span};
+use pelton_model::{BaseModel, DecoderConfig, Precision, Projection, Span};
 
 use crate::SchedulerError;
 
 /// A decoder ready to run; immutable, shared by all workers.
 #[derive(Debug)]
 pub struct Decoder {
-    pub(crate) config: LlamaConfig,
+    pub(crate) config: DecoderConfig,
     pub(crate) embedding: Vec<f32>,
     pub(crate) layers: Vec<DecoderLayer>,
     pub(crate) final_norm: Vec<f32>,
@@ -21,12 +21,23 @@ pub struct Decoder {
 pub(crate) struct DecoderLayer {
     pub(crate) attention_norm: Vec<f32>,
     /// Queries, keys and values side by side.
-    pub(crate) query_key_value: PackedLinear,
-    pub(crate) output: PackedLinear,
+    pub(crate) query_key_value: LinearLayer,
+    /// Norms of each query's and each key's head, where the family has them.
+    pub(crate) query_norm: Option<Vec<f32>>,
+    pub(crate) key_norm: Option<Vec<f32>>,
+    /// Tokens that a token sees, itself included.
+    pub(crate) window: usize,
+    pub(crate) output: LinearLayer,
     pub(crate) mlp_norm: Vec<f32>,
     /// Gate and up side by side.
-    pub(crate) gate_up: PackedLinear,
-    pub(crate) down: PackedLinear,
+    pub(crate) gate_up: LinearLayer,
+    pub(crate) down: LinearLayer,
+}
+
+#[derive(Debug)]
+pub(crate) struct LinearLayer {
+    pub(crate) weight: PackedLinear,
+    pub(crate) bias: Option<Vec<f32>>,
 }
 
 impl Decoder {
@@ -43,19 +54,30 @@ impl Decoder {
                 config.head_size()
             )));
         }
+        let rotary =
+            config.rotary().map_err(|error| SchedulerError::Unsupported(error.to_string()))?;
         let pack = |span: Span| pack(model.tensor(span), span, precision);
+        let vector = |span: Option<Span>| span.map(|span| model.tensor(span).to_vec());
         let layout = model.layout();
         let layers = layout
             .layers
             .iter()
-            .map(|layer| {
+            .enumerate()
+            .map(|(index, layer)| {
+                let linear = |weight: Span, bias: Option<Span>| {
+                    Ok::<_, PackError>(LinearLayer { weight: pack(weight)?, bias: vector(bias) })
+                };
+                let one = |projection| linear(layer.projection(projection), layer.bias(projection));
                 Ok(DecoderLayer {
                     attention_norm: model.tensor(layer.attention_norm).to_vec(),
-                    query_key_value: pack(layer.query_key_value())?,
-                    output: pack(layer.projection(Projection::Output))?,
+                    query_key_value: linear(layer.query_key_value(), layer.query_key_value_bias())?,
+                    query_norm: vector(layer.query_norm),
+                    key_norm: vector(layer.key_norm),
+                    window: config.window(index).unwrap_or(usize::MAX),
+                    output: one(Projection::Output)?,
                     mlp_norm: model.tensor(layer.mlp_norm).to_vec(),
-                    gate_up: pack(layer.gate_up())?,
-                    down: pack(layer.projection(Projection::Down))?,
+                    gate_up: linear(layer.gate_up(), layer.gate_up_bias())?,
+                    down: one(Projection::Down)?,
                 })
             })
             .collect::<Result<_, PackError>>()?;
@@ -64,11 +86,7 @@ impl Decoder {
             layers,
             final_norm: model.tensor(layout.final_norm).to_vec(),
             head: pack(layout.head())?,
-            rope: RopeTable::new(
-                config.head_size(),
-                config.rope_theta,
-                config.max_position_embeddings,
-            ),
+            rope: RopeTable::new(config.max_position_embeddings, &rotary.frequencies, rotary.scale),
             blocks: BlockShape {
                 layers: config.num_hidden_layers,
                 kv_heads: config.kv_heads(),
@@ -79,7 +97,7 @@ impl Decoder {
     }
 
     /// The model's configuration.
-    pub fn config(&self) -> &LlamaConfig {
+    pub fn config(&self) -> &DecoderConfig {
         &self.config
     }
 

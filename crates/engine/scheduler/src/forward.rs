@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use pelton_kernels::decode::{
-    Lane, PackedLinear, Queries, Strided, StridedMut, attend, rms_norm, swiglu,
-};
+use pelton_kernels::add_bias;
+use pelton_kernels::decode::{Lane, Queries, Strided, StridedMut, attend, rms_norm, swiglu};
 
-use crate::decoder::{Decoder, DecoderLayer};
+use crate::decoder::{Decoder, DecoderLayer, LinearLayer};
 use crate::lora::{LoraGroup, LoraLayer, LoraWeights};
 use crate::paged_kv::SequenceCache;
 
@@ -27,6 +26,7 @@ pub(crate) struct Workspace {
     residual: Vec<f32>,
     normed: Vec<f32>,
     query_key_value: Vec<f32>,
+    heads: Vec<f32>,
     attention: Vec<f32>,
     gate_up: Vec<f32>,
     activation: Vec<f32>,
@@ -57,11 +57,11 @@ pub(crate) fn forward<'w>(
             // Nobody reads what the last layer makes of the other rows.
             keep_last_rows(decoder, parts, workspace);
             segments = self::segments(parts, |part| usize::from(part.wants_logits));
-            attend_parts(decoder, index, parts, workspace, |part| {
+            attend_parts(decoder, index, layer, parts, workspace, |part| {
                 part.tokens.len() - usize::from(part.wants_logits)
             });
         } else {
-            attend_parts(decoder, index, parts, workspace, |_| 0);
+            attend_parts(decoder, index, layer, parts, workspace, |_| 0);
         }
         finish_layer(decoder, index, layer, &segments, workspace);
     }
@@ -120,10 +120,10 @@ fn same(a: Option<&LoraWeights>, b: Option<&LoraWeights>) -> bool {
     }
 }
 
-/// Runs the base weight on all rows, then each segment's adapter on its own.
+/// Runs the base weight and its bias on all rows, then each segment's adapter on its own.
 #[derive(Clone, Copy)]
 struct Linear<'a> {
-    weight: &'a PackedLinear,
+    base: &'a LinearLayer,
     group: fn(&LoraLayer) -> &LoraGroup,
     layer: usize,
     /// Whether the result is added to what is there.
@@ -132,14 +132,18 @@ struct Linear<'a> {
 
 impl Linear<'_> {
     fn run(self, segments: &[Segment<'_>], x: &[f32], y: &mut [f32], scratch: &mut Vec<f32>) {
-        let (inputs, outputs) = (self.weight.inputs(), self.weight.outputs());
+        let LinearLayer { weight, bias } = self.base;
+        let (inputs, outputs) = (weight.inputs(), weight.outputs());
         let rows = segments.last().map_or(0, |segment| segment.rows.end);
         let input = Strided { data: x, stride: inputs };
         let output = StridedMut { data: &mut *y, stride: outputs };
         if self.adds {
-            self.weight.add(input, rows, output);
+            weight.add(input, rows, output);
         } else {
-            self.weight.store(input, rows, output);
+            weight.store(input, rows, output);
+        }
+        if let Some(bias) = bias {
+            add_bias(&mut y[..rows * outputs], bias);
         }
         for segment in segments {
             let Some(adapter) = segment.adapter else { continue };
@@ -170,7 +174,7 @@ fn write_keys_and_values(
     resize(&mut workspace.query_key_value, rows * (query + 2 * kv));
     rms_norm(&workspace.residual, &layer.attention_norm, epsilon(decoder), &mut workspace.normed);
     let linear = Linear {
-        weight: &layer.query_key_value,
+        base: &layer.query_key_value,
         group: |lora| &lora.query_key_value,
         layer: index,
         adds: false,
@@ -181,9 +185,21 @@ fn write_keys_and_values(
         let start = part.cache.length();
         for (position, row) in (start..start + part.tokens.len()).zip(&mut rows) {
             let (rotated, v) = row.split_at_mut(query + kv);
+            let (q, k) = rotated.split_at_mut(query);
+            norm_heads(q, layer.query_norm.as_deref(), epsilon(decoder), &mut workspace.heads);
+            norm_heads(k, layer.key_norm.as_deref(), epsilon(decoder), &mut workspace.heads);
             decoder.rope.apply(rotated, position);
             part.cache.write(decoder.blocks, index, position, &rotated[query..], v);
         }
+    }
+}
+
+/// Norms each head in place, where there is a norm.
+fn norm_heads(heads: &mut [f32], norm: Option<&[f32]>, epsilon: f32, scratch: &mut Vec<f32>) {
+    if let Some(weight) = norm {
+        scratch.clear();
+        scratch.extend_from_slice(heads);
+        rms_norm(scratch, weight, epsilon, heads);
     }
 }
 
@@ -209,6 +225,7 @@ fn keep_last_rows(decoder: &Decoder, parts: &[Part<'_>], workspace: &mut Workspa
 fn attend_parts(
     decoder: &Decoder,
     index: usize,
+    layer: &DecoderLayer,
     parts: &[Part<'_>],
     workspace: &mut Workspace,
     first: impl Fn(&Part<'_>) -> usize,
@@ -227,6 +244,7 @@ fn attend_parts(
             count,
             heads: config.num_attention_heads,
             first_length: part.cache.length() + skip + 1,
+            window: layer.window,
         };
         let blocks: Vec<_> = part.cache.blocks().collect();
         let out = &mut workspace.attention[row * query..(row + count) * query];
@@ -245,7 +263,7 @@ fn finish_layer(
     let config = &decoder.config;
     let (hidden, inner) = (config.hidden_size, config.intermediate_size);
     let rows = workspace.residual.len() / hidden;
-    let linear = |weight, group, adds| Linear { weight, group, layer: index, adds };
+    let linear = |base, group, adds| Linear { base, group, layer: index, adds };
     linear(&layer.output, |lora| &lora.output, true).run(
         segments,
         &workspace.attention,

@@ -18,6 +18,7 @@ mod lora;
 mod paged_kv;
 mod plan_step;
 mod prefix_cache;
+mod prompt_logits;
 mod request;
 mod sampler;
 mod scheduler;
@@ -29,6 +30,7 @@ mod worker;
 pub use adapter_registry::{AdapterError, AdapterInfo};
 pub use counters::{Counters, CountersSnapshot, HistogramSnapshot};
 pub use decoder::Decoder;
+pub use prompt_logits::logits;
 pub use request::{
     Completion, Event, FinishReason, GenerateRequest, Sampling, SubmitError, TokenLogprob, Usage,
 };

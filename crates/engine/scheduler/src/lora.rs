@@ -4,7 +4,7 @@
 //! stacked, so that the input is read once.
 
 use pelton_kernels::decode::{PackError, PackedLinear, Strided, StridedMut};
-use pelton_model::{Adapter, LlamaConfig, Projection};
+use pelton_model::{Adapter, DecoderConfig, Projection};
 
 /// One adapter, ready to run on rows of a batch.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ struct Up {
 }
 
 impl LoraWeights {
-    pub(crate) fn new(adapter: &Adapter, config: &LlamaConfig) -> Result<Self, PackError> {
+    pub(crate) fn new(adapter: &Adapter, config: &DecoderConfig) -> Result<Self, PackError> {
         use Projection::{Down, Gate, Key, Output, Query, Up, Value};
         let layers = (0..config.num_hidden_layers)
             .map(|layer| {
@@ -60,7 +60,7 @@ impl LoraWeights {
 impl LoraGroup {
     fn new(
         adapter: &Adapter,
-        config: &LlamaConfig,
+        config: &DecoderConfig,
         layer: usize,
         projections: &[Projection],
     ) -> Result<Self, PackError> {

@@ -1,7 +1,7 @@
 //! The decoder written down as the formulas have it, in f64 and without a cache: what the engine is
 //! compared with.
 
-use pelton_model::{BaseModel, Projection};
+use pelton_model::{BaseModel, Projection, Rotary, Span};
 
 /// Logits after each token of a sequence.
 pub(crate) fn logits(model: &BaseModel, tokens: &[u32]) -> Vec<Vec<f64>> {
@@ -10,33 +10,56 @@ pub(crate) fn logits(model: &BaseModel, tokens: &[u32]) -> Vec<Vec<f64>> {
     let hidden = config.hidden_size;
     let head_dim = config.head_size();
     let group = config.num_attention_heads / config.kv_heads();
+    let rotary = config.rotary().unwrap();
     let embedding = model.tensor(layout.embedding);
     let mut x: Vec<Vec<f64>> =
         tokens.iter().map(|&token| wide(&embedding[token as usize * hidden..][..hidden])).collect();
     for (index, layer) in layout.layers.iter().enumerate() {
-        let project = |x: &[f64], projection| multiply(model.projection(index, projection), x);
+        let project = |x: &[f64], projection| {
+            let mut y = multiply(model.projection(index, projection), x);
+            if let Some(bias) = layer.bias(projection) {
+                add(&mut y, &wide(model.tensor(bias)));
+            }
+            y
+        };
+        let window = config.window(index).unwrap_or(usize::MAX);
         let normed: Vec<Vec<f64>> = x
             .iter()
             .map(|x| norm(x, model.tensor(layer.attention_norm), config.rms_norm_eps))
             .collect();
-        let rotated = |projection| -> Vec<Vec<f64>> {
+        let rotated = |projection, head_norm: Option<Span>| -> Vec<Vec<f64>> {
             normed
                 .iter()
                 .enumerate()
-                .map(|(at, x)| rotate(&project(x, projection), at, head_dim, config.rope_theta))
+                .map(|(at, x)| {
+                    let heads = project(x, projection);
+                    let heads: Vec<f64> = match head_norm {
+                        Some(span) => heads
+                            .chunks(head_dim)
+                            .flat_map(|head| norm(head, model.tensor(span), config.rms_norm_eps))
+                            .collect(),
+                        None => heads,
+                    };
+                    rotate(&heads, at, &rotary)
+                })
                 .collect()
         };
-        let (q, k) = (rotated(Projection::Query), rotated(Projection::Key));
+        let q = rotated(Projection::Query, layer.query_norm);
+        let k = rotated(Projection::Key, layer.key_norm);
         let v: Vec<Vec<f64>> = normed.iter().map(|x| project(x, Projection::Value)).collect();
         for (at, x) in x.iter_mut().enumerate() {
             let mut mixed = Vec::new();
             for (head, q) in q[at].chunks(head_dim).enumerate() {
                 let of = |row: &'_ Vec<f64>| row[head / group * head_dim..][..head_dim].to_vec();
-                let scores: Vec<f64> =
-                    (0..=at).map(|past| dot(q, &of(&k[past])) / (head_dim as f64).sqrt()).collect();
+                let seen = (at + 1).saturating_sub(window)..=at;
+                let scores: Vec<f64> = seen
+                    .clone()
+                    .map(|past| dot(q, &of(&k[past])) / (head_dim as f64).sqrt())
+                    .collect();
                 let weights = softmax(&scores);
                 for d in 0..head_dim {
-                    mixed.push((0..=at).map(|past| weights[past] * of(&v[past])[d]).sum());
+                    let values = seen.clone().map(|past| of(&v[past])[d]);
+                    mixed.push(weights.iter().zip(values).map(|(weight, v)| weight * v).sum());
                 }
             }
             add(x, &project(&mixed, Projection::Output));
@@ -77,15 +100,15 @@ fn norm(x: &[f64], weight: &[f32], eps: f64) -> Vec<f64> {
     x.iter().zip(weight).map(|(x, &w)| x * scale * f64::from(w)).collect()
 }
 
-fn rotate(row: &[f64], position: usize, head_dim: usize, theta: f64) -> Vec<f64> {
-    let half = head_dim / 2;
+fn rotate(row: &[f64], position: usize, rotary: &Rotary) -> Vec<f64> {
+    let half = rotary.frequencies.len();
     let mut out = row.to_vec();
-    for head in out.chunks_mut(head_dim) {
-        for at in 0..half {
-            let angle = position as f64 / theta.powf(2.0 * at as f64 / head_dim as f64);
-            let (a, b) = (head[at], head[at + half]);
-            head[at] = a * angle.cos() - b * angle.sin();
-            head[at + half] = b * angle.cos() + a * angle.sin();
+    for head in out.chunks_mut(2 * half) {
+        for (at, frequency) in rotary.frequencies.iter().enumerate() {
+            let (sin, cos) = (position as f64 * frequency).sin_cos();
+            let (a, b) = (head[at] * rotary.scale, head[at + half] * rotary.scale);
+            head[at] = a * cos - b * sin;
+            head[at + half] = b * cos + a * sin;
         }
     }
     out

@@ -67,6 +67,9 @@ pub enum SchedulerError {
     /// The model has something that this engine does not compute.
     #[error("this model is not supported: it has {0}")]
     Unsupported(String),
+    /// A sequence is too long or has an unknown token.
+    #[error("the tokens do not fit the model: {0}")]
+    Sequence(String),
     /// The tokenizer has tokens that the model has no row for.
     #[error(
         "the tokenizer has {tokenizer} tokens but the model only {model}; they do not belong together"

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use pelton_model::{Adapter, AdapterConfig, BaseModel, LlamaConfig, Precision, Projection};
+use pelton_model::{Adapter, AdapterConfig, BaseModel, DecoderConfig, Precision, Projection};
 use pelton_tokens::{BYTE_VOCAB_SIZE, TextCodec, write_byte_tokenizer};
 use tempfile::TempDir;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -20,7 +20,7 @@ use crate::{
 
 /// Weights large enough that the next token depends on the whole prompt.
 fn model() -> BaseModel {
-    let mut config = LlamaConfig::small(BYTE_VOCAB_SIZE, 64, 96, 3, 4, 2);
+    let mut config = DecoderConfig::small(BYTE_VOCAB_SIZE, 64, 96, 3, 4, 2);
     config.max_position_embeddings = 2048;
     // A separate head: a tied one would mostly repeat the last token.
     config.tie_word_embeddings = false;
@@ -152,6 +152,30 @@ fn logits_equal_the_formulas_at_every_length_and_in_every_chunking() {
         assert!(largest_difference(&whole, reference) < 1e-4, "length {length}");
         for chunks in [&[1][..], &[5, 1, 1], &[16, 1], &[7, 20]] {
             assert_eq!(engine_logits(&decoder, &tokens[..length], chunks, None), whole);
+        }
+    }
+}
+
+#[test]
+fn logits_equal_the_formulas_in_every_family() {
+    for config in model().config().in_every_family() {
+        let mut weights = BaseModel::initialize(config.clone(), 6).unwrap().weights().to_vec();
+        for (at, weight) in weights.iter_mut().enumerate() {
+            *weight = *weight * 4.0 + (at % 7) as f32 * 0.01;
+        }
+        let family = config.family().to_owned();
+        let model = BaseModel::new(config, weights).unwrap();
+        let decoder = Decoder::new(&model, Precision::F32).unwrap();
+        let tokens = prompt(1, 40);
+        let expected = plain_decoder::logits(&model, &tokens);
+        for length in [1, 7, 23, 40] {
+            let whole = engine_logits(&decoder, &tokens[..length], &[], None);
+            let reference = expected[length - 1].iter().copied();
+            let difference = largest_difference(&whole, reference);
+            assert!(difference < 1e-4, "{family}, length {length}: {difference}");
+            for chunks in [&[1][..], &[5, 1, 1], &[16, 1], &[7, 20]] {
+                assert_eq!(engine_logits(&decoder, &tokens[..length], chunks, None), whole);
+            }
         }
     }
 }

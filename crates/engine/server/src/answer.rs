@@ -132,22 +132,19 @@ impl AnswerHead {
         self.chunk(vec![ChunkChoice { index, delta, logprobs, ..ChunkChoice::default() }])
     }
 
-    /// What a splitter made clear, `before` calls of the same choice having come before. The first chunk carries
-    /// the log-probabilities.
+    /// What a splitter made clear. The first chunk carries the log-probabilities.
     pub(crate) fn pieces(
         &self,
         index: u32,
         pieces: Vec<Piece>,
-        before: usize,
         logprobs: Option<Value>,
     ) -> Vec<Chunk> {
-        let mut call = before;
         let mut logprobs = logprobs;
         let mut chunks: Vec<Chunk> = pieces
             .into_iter()
             .map(|piece| match piece {
                 Piece::Text(text) => self.text(index, text, logprobs.take()),
-                Piece::Call(function) => {
+                Piece::Call(call, function) => {
                     let delta = ToolCallDelta {
                         index: call as u32,
                         id: Some(self.call_id(index, call)),
@@ -155,7 +152,6 @@ impl AnswerHead {
                         function: Some(json!(function)),
                         ..ToolCallDelta::default()
                     };
-                    call += 1;
                     let delta = Delta { tool_calls: vec![delta], ..Delta::default() };
                     let logprobs = logprobs.take();
                     self.chunk(vec![ChunkChoice {
@@ -184,8 +180,8 @@ impl AnswerHead {
         for piece in pieces {
             match piece {
                 Piece::Text(text) => content.push_str(&text),
-                Piece::Call(function) => message.tool_calls.push(ToolCall {
-                    id: self.call_id(index, message.tool_calls.len()),
+                Piece::Call(call, function) => message.tool_calls.push(ToolCall {
+                    id: self.call_id(index, call),
                     kind: "function".to_owned(),
                     function: Some(function),
                     rest: Map::new(),

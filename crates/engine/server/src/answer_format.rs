@@ -51,7 +51,7 @@ impl AnswerFormat {
         match self.response_format.take() {
             None | Some(ResponseFormat::Text) => {}
             Some(ResponseFormat::JsonObject) => {
-                asked.push(("response_format", Grammar::JsonObject));
+                asked.push(("response_format", Grammar::json_object()));
             }
             Some(ResponseFormat::JsonSchema { json_schema }) => {
                 asked.push(("response_format", schema("response_format", json_schema.schema)?));
@@ -68,7 +68,7 @@ impl AnswerFormat {
             (own.json, own.json_object, own.regex, own.choice, own.grammar)
         });
         if object == Some(true) {
-            asked.push(("structured_outputs", Grammar::JsonObject));
+            asked.push(("structured_outputs", Grammar::json_object()));
         }
         for (name, value) in
             [("structured_outputs", json), ("guided_json", self.guided_json.take())]

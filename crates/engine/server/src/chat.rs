@@ -181,14 +181,8 @@ impl ChatStream {
                 let Some(splitters) = &mut self.splitters else {
                     return encode_chunk(&self.head.text(index, text, logprobs));
                 };
-                let splitter = &mut splitters[index as usize];
-                let before = splitter.calls();
-                let pieces = splitter.push(&text);
-                self.head
-                    .pieces(index, pieces, before, logprobs)
-                    .iter()
-                    .flat_map(encode_chunk)
-                    .collect()
+                let pieces = splitters[index as usize].push(&text);
+                self.head.pieces(index, pieces, logprobs).iter().flat_map(encode_chunk).collect()
             }
             Happened::Event(Event::Done(completion)) => self.close(index, &completion),
             Happened::Event(Event::Broken(broken)) => {
@@ -217,11 +211,8 @@ impl ChatStream {
         let mut bytes = Vec::new();
         if let Some(splitter) = self.splitters.as_mut().and_then(|all| all.get_mut(index as usize))
         {
-            let before = splitter.calls();
             let pieces = splitter.finish();
-            bytes.extend(
-                self.head.pieces(index, pieces, before, None).iter().flat_map(encode_chunk),
-            );
+            bytes.extend(self.head.pieces(index, pieces, None).iter().flat_map(encode_chunk));
             if splitter.calls() > 0 {
                 reason = TOOL_CALLS;
             }

@@ -10,8 +10,8 @@ use crate::tool_format::{HERMES, ToolFormat};
 pub(crate) enum Piece {
     /// Text for the user.
     Text(String),
-    /// A call.
-    Call(FunctionCall),
+    /// A call, and which of the answer's calls it is, from 0.
+    Call(usize, FunctionCall),
 }
 
 /// Splits one answer. Text that may become a call is held back until it is clear.
@@ -105,7 +105,7 @@ impl ToolSplitter {
 
     fn call(&mut self, call: FunctionCall) -> Piece {
         self.calls += 1;
-        Piece::Call(call)
+        Piece::Call(self.calls - 1, call)
     }
 }
 
@@ -137,8 +137,8 @@ fn call_of(value: Value) -> Option<FunctionCall> {
 mod tests {
     use super::*;
 
-    fn call(name: &str, arguments: &str) -> Piece {
-        Piece::Call(FunctionCall { name: name.into(), arguments: arguments.into() })
+    fn call(index: usize, name: &str, arguments: &str) -> Piece {
+        Piece::Call(index, FunctionCall { name: name.into(), arguments: arguments.into() })
     }
 
     fn text(text: &str) -> Piece {
@@ -177,11 +177,11 @@ mod tests {
         check(
             ToolFormat::Hermes,
             two,
-            &[text("Let me see.\n"), call("find", r#"{"id":4,"é":1.0}"#), call("stop", "{}")],
+            &[text("Let me see.\n"), call(0, "find", r#"{"id":4,"é":1.0}"#), call(1, "stop", "{}")],
         );
         check(ToolFormat::Hermes, "a < b <tool", &[text("a < b <tool")]);
         let open = "<tool_call>{\"name\": \"find\", \"arguments\": {}}";
-        check(ToolFormat::Hermes, open, &[call("find", "{}")]);
+        check(ToolFormat::Hermes, open, &[call(0, "find", "{}")]);
     }
 
     #[test]
@@ -204,12 +204,12 @@ mod tests {
         check(
             ToolFormat::Llama3,
             " {\"name\": \"f\", \"parameters\": {\"x\": [1]}}",
-            &[call("f", r#"{"x":[1]}"#)],
+            &[call(0, "f", r#"{"x":[1]}"#)],
         );
         check(
             ToolFormat::Mistral,
             "[{\"name\": \"f\", \"arguments\": {}}, {\"name\": \"g\", \"arguments\": {}}]",
-            &[call("f", "{}"), call("g", "{}")],
+            &[call(0, "f", "{}"), call(1, "g", "{}")],
         );
     }
 }

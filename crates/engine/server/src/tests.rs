@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
-use pelton_model::{Adapter, AdapterConfig, BaseModel, LlamaConfig, Projection};
+use pelton_model::{Adapter, AdapterConfig, BaseModel, DecoderConfig, Projection};
 use pelton_tokens::{BYTE_VOCAB_SIZE, write_byte_tokenizer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -20,7 +20,7 @@ const TOKEN: &str = "secret";
 
 fn model_folder() -> TempDir {
     let folder = TempDir::new().unwrap();
-    let mut config = LlamaConfig::small(BYTE_VOCAB_SIZE, 64, 64, 2, 2, 1);
+    let mut config = DecoderConfig::small(BYTE_VOCAB_SIZE, 64, 64, 2, 2, 1);
     config.max_position_embeddings = 256;
     config.tie_word_embeddings = false;
     let mut weights = BaseModel::initialize(config.clone(), 5).unwrap().weights().to_vec();
@@ -40,7 +40,7 @@ fn adapter_folder(base: &Path) -> TempDir {
         targets: Projection::ALL.to_vec(),
         base_model: "random".to_owned(),
     };
-    let base = LlamaConfig::load(base).unwrap();
+    let base = DecoderConfig::load(base).unwrap();
     let mut adapter = Adapter::initialize(config, &base, 1).unwrap();
     for (_, pair) in adapter.pairs_mut() {
         for (index, b) in pair.b.iter_mut().enumerate() {

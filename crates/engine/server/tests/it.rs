@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use pelton_engine_server::{EngineOptions, serve};
-use pelton_model::{BaseModel, LlamaConfig};
+use pelton_model::{BaseModel, DecoderConfig};
 use pelton_tokens::{BYTE_VOCAB_SIZE, write_byte_tokenizer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -28,7 +28,7 @@ async fn engine_process() {
 
 fn model_folder() -> TempDir {
     let folder = TempDir::new().unwrap();
-    let config = LlamaConfig::small(BYTE_VOCAB_SIZE, 64, 64, 2, 2, 1);
+    let config = DecoderConfig::small(BYTE_VOCAB_SIZE, 64, 64, 2, 2, 1);
     BaseModel::initialize(config, 1).unwrap().save(folder.path()).unwrap();
     write_byte_tokenizer(folder.path()).unwrap();
     folder

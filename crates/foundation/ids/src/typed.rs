@@ -4,6 +4,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
+use crate::Micros;
+
 /// A text that is not an identifier of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not {article} id: it should read `{prefix}_` and 32 hexadecimal digits")]
@@ -39,6 +41,13 @@ macro_rules! typed_id {
             #[must_use]
             pub const fn as_u128(self) -> u128 {
                 self.0.as_u128()
+            }
+
+            /// When the identifier was made, to the millisecond below: the first 48 bits of a UUIDv7 (RFC 9562).
+            #[must_use]
+            pub fn made_at(self) -> Micros {
+                let millis = i64::try_from(self.0.as_u128() >> 80).unwrap_or(i64::MAX);
+                Micros(millis.saturating_mul(1_000))
             }
         }
 
@@ -184,5 +193,12 @@ mod tests {
     fn sorts_by_creation() {
         let ids: Vec<InferenceId> = (0..64).map(|_| InferenceId::generate()).collect();
         assert!(ids.is_sorted());
+    }
+
+    #[test]
+    fn knows_when_it_was_made() {
+        // The example of RFC 9562, appendix A.6: 2022-02-22T19:22:22Z.
+        let id = InferenceId::from_u128(0x017F_22E2_79B0_7CC3_98C4_DC0C_0C07_398F);
+        assert_eq!(id.made_at(), Micros(1_645_557_742_000_000));
     }
 }

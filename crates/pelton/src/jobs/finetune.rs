@@ -46,7 +46,7 @@ mod defaults {
     pub const LEARNING_RATE: f64 = 2e-3;
     pub const BATCH_TOKENS: u32 = 1_024;
     pub const REHEARSAL: f64 = 0.4;
-    pub const KL_TO_BASE: f64 = 0.3;
+    pub const KL_TO_BASE: f64 = 1.0;
     /// Passes over few rows; many rows need fewer.
     pub const MOST_EPOCHS: f64 = 10.0;
     /// Rows seen in all, about: few rows are passed over more often.

@@ -4,5 +4,6 @@
 mod authorization;
 mod bad_input;
 mod chaos;
+mod families;
 mod served;
 mod server;

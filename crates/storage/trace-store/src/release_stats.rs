@@ -124,15 +124,9 @@ fn add(total: &mut ByRelease, more: &ByRelease) {
     }
 }
 
-/// When the inference was named, from its UUIDv7: feedback counts by the call that it judges.
-fn named_at(id: InferenceId) -> Micros {
-    let millis = i64::try_from(id.as_u128() >> 80).unwrap_or(i64::MAX);
-    Micros(millis.saturating_mul(1_000))
-}
-
-/// An id's millisecond lies up to one below its call's microsecond.
+/// Feedback counts by the call that it judges. An id's millisecond lies up to one below its call's microsecond.
 fn counts(id: InferenceId, since: Micros) -> bool {
-    named_at(id).0 >= since.0 - since.0.rem_euclid(1_000)
+    id.made_at().0 >= since.0 - since.0.rem_euclid(1_000)
 }
 
 async fn catch_up(

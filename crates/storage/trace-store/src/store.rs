@@ -272,7 +272,7 @@ async fn find_one(
             return Ok(Some((summary, Some(payload))));
         }
     }
-    let named_at = i64::try_from(id.as_u128() >> 80).unwrap_or(i64::MAX).saturating_mul(1_000);
+    let named_at = id.made_at().0;
     let mut parts: Vec<_> = view.parts.iter().filter(|part| part.part.rows > 0).cloned().collect();
     parts.sort_by_key(|part| {
         let (first, last) = (part.part.min_at.0, part.detail.last_start);

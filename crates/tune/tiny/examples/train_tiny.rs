@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use pelton_tiny::recipe::{Recipe, export_checkpoint, reproduce};
+use pelton_tiny::recipe::{Event, Recipe, export_checkpoint, reproduce};
+use pelton_trainer::Progress;
 
 fn main() -> anyhow::Result<()> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -26,21 +27,18 @@ fn main() -> anyhow::Result<()> {
         export_checkpoint(&recipe, &work, &out)?
     } else {
         let mut sum = 0.0;
-        reproduce(&recipe, &out, &work, &mut |progress| {
-            sum += progress.loss;
-            if progress.step % 200 == 0 {
-                println!(
-                    "step {} tokens {:.2}M loss {:.3} norm {:.2} val {:?} {:.0} tokens/s, {:.1} min, {:.1} to go",
-                    progress.step,
-                    progress.tokens as f64 / 1e6,
-                    sum / 200.0,
-                    progress.grad_norm,
-                    progress.val_loss,
-                    progress.tokens as f64 / progress.elapsed,
-                    progress.elapsed / 60.0,
-                    progress.eta / 60.0
-                );
-                sum = 0.0;
+        reproduce(&recipe, &out, &work, &mut |event| {
+            match event {
+                Event::Step(step) => {
+                    sum += step.loss;
+                    if step.step % 200 == 0 {
+                        print_step(step, sum / 200.0);
+                        sum = 0.0;
+                    }
+                }
+                Event::Cycle { phase, cycle, share } => {
+                    println!("{phase}, cycle {cycle}: {share:.3} of held-out answers right");
+                }
             }
             ControlFlow::Continue(())
         })?
@@ -49,6 +47,19 @@ fn main() -> anyhow::Result<()> {
         println!("{} {}/{}", ability.task, ability.right, ability.asked);
     }
     Ok(())
+}
+
+fn print_step(step: &Progress, loss: f64) {
+    println!(
+        "step {} tokens {:.2}M loss {loss:.3} norm {:.2} val {:?} {:.0} tokens/s, {:.1} min, {:.1} to go",
+        step.step,
+        step.tokens as f64 / 1e6,
+        step.grad_norm,
+        step.val_loss,
+        step.tokens as f64 / step.elapsed,
+        step.elapsed / 60.0,
+        step.eta / 60.0
+    );
 }
 
 fn set(recipe: &mut Recipe, setting: &str) -> anyhow::Result<()> {

@@ -21,6 +21,21 @@ pub enum TinyError {
     /// The caller stopped the run.
     #[error("stopped; the same command goes on from the checkpoint in {}", .0.display())]
     Interrupted(std::path::PathBuf),
+    /// A phase of the recipe has had its cycles and its mechanism has not formed.
+    #[error(
+        "after {cycles} cycles of the phase {phase} {share:.2} of held-out answers are right, not {asked:.2}; \
+         what builds on it would fail: try another seed"
+    )]
+    NotMastered {
+        /// The phase's name.
+        phase: &'static str,
+        /// Cycles that it had.
+        cycles: u64,
+        /// Share of answers that are right.
+        share: f64,
+        /// Share that the recipe asks for.
+        asked: f64,
+    },
     /// There is nothing to export.
     #[error("{} holds no checkpoint of a run", .0.display())]
     NoCheckpoint(std::path::PathBuf),

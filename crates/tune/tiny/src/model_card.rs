@@ -87,8 +87,8 @@ telco desk are not in the data. The loss is on answers alone.
 
 ## Training
 {steps} steps, {tokens_text:.1} million tokens, {minutes:.0} minutes on {threads} threads ({speed:.0} tokens/s), {optimizer}
-with peak learning rate {lr}, seed {seed}. Held-out loss at the end: {loss:.3}. `cargo xtask train-tiny` trains
-such a model from nothing.
+with peak learning rate {lr}, seed {seed}. Held-out loss at the end: {loss:.3}. `cargo xtask train-tiny` makes
+these files from nothing, to the bit on one kind of processor.
 
 ![Training loss](loss_curve.svg)
 

@@ -49,14 +49,15 @@ pub struct LoraSettings {
 }
 
 impl Default for LoraSettings {
+    /// What a fine-tuning job has where it does not say otherwise.
     fn default() -> Self {
         Self {
-            rank: 8,
-            rate: 3e-3,
+            rank: 16,
+            rate: 2e-3,
             epochs: 8,
-            batch_tokens: 2_048,
-            rehearsal: 0.3,
-            kl: 0.0,
+            batch_tokens: 1_024,
+            rehearsal: 0.4,
+            kl: 1.0,
             seed: 1,
             threads: 2,
         }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pelton_model::{BaseModel, LlamaConfig};
+use pelton_model::{BaseModel, DecoderConfig};
 use pelton_trainer::{
     Decay, Example, Optimizer, Progress, Schedule, TrainConfig, TrainData, TrainReport, Trained,
     logits, model_at_checkpoint, train,
@@ -126,36 +126,65 @@ impl Recipe {
     }
 }
 
+/// What happens in a run.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A step of the cycle that is going on.
+    Step(&'a Progress),
+    /// A cycle has ended.
+    Cycle {
+        /// The phase's name.
+        phase: &'static str,
+        /// Which of its cycles, from 1.
+        cycle: u64,
+        /// Share of held-out answers of the phase's first stage that are right now.
+        share: f64,
+    },
+}
+
 /// Trains the model into `out`, going on from checkpoints in `work` where there are any.
 ///
 /// `out` gets a Hugging Face folder with the model card; the result is the same bits each time on one kind of
-/// processor. `on_progress` sees every step and may stop the run.
+/// processor. `on_event` sees every step and the end of every cycle, and may stop the run.
 ///
 /// # Errors
-/// The trainer's, the tokenizer's, and those of writing files.
+/// The trainer's, the tokenizer's, those of writing files, and a phase that is not mastered in its cycles.
 pub fn reproduce(
     recipe: &Recipe,
     out: &Path,
     work: &Path,
-    on_progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+    on_event: &mut dyn FnMut(&Event<'_>) -> ControlFlow<()>,
 ) -> Result<Vec<Ability>, TinyError> {
     let maker = Maker::new(recipe, work)?;
     let mut model = maker.first_model()?;
     let (mut curve, mut steps, mut tokens, mut seconds) = (Vec::new(), 0, 0, 0.0);
     let mut validation = Vec::new();
     for phase in &recipe.phases {
-        let stage = phase.stages.first().map_or(0, |(_, stage)| *stage);
         for cycle in 0..phase.most_cycles {
-            if cycle > 0 && maker.mastery(&model, stage)? >= phase.mastery {
-                break;
-            }
-            let (trained, report) = maker.run(&model, phase, cycle, on_progress)?;
+            let on_step = &mut |step: &Progress| on_event(&Event::Step(step));
+            let (trained, report) = maker.run(&model, phase, cycle, on_step)?;
             curve.extend(report.curve.iter().map(|point| (tokens + point.tokens, point.loss)));
             validation.extend(report.curve.iter().filter_map(|point| point.val_loss));
             steps += report.steps;
             tokens += report.tokens;
             seconds += report.seconds;
             model = trained;
+            let share = maker.mastery(&model, phase)?;
+            let name = phase.name;
+            if on_event(&Event::Cycle { phase: name, cycle: cycle + 1, share }).is_break() {
+                return Err(TinyError::Interrupted(work.to_owned()));
+            }
+            if share >= phase.mastery {
+                break;
+            }
+            if cycle + 1 == phase.most_cycles {
+                return Err(TinyError::NotMastered {
+                    phase: name,
+                    cycles: phase.most_cycles,
+                    share,
+                    asked: phase.mastery,
+                });
+            }
         }
     }
     let abilities = maker.abilities(&model, recipe.gate_items)?;
@@ -223,7 +252,7 @@ impl<'a> Maker<'a> {
 
     fn first_model(&self) -> Result<Arc<BaseModel>, TinyError> {
         let Recipe { width, layers, heads, feed_forward, seed, .. } = *self.recipe;
-        let mut config = LlamaConfig::small(
+        let mut config = DecoderConfig::small(
             self.tokenizer.vocab_size(),
             width,
             feed_forward,
@@ -285,8 +314,9 @@ impl<'a> Maker<'a> {
         self.work.join(format!("{}-{}", phase.name, cycle + 1))
     }
 
-    /// The share of held-out answers of `stage` that greedy decoding would write.
-    fn mastery(&self, model: &BaseModel, stage: usize) -> Result<f64, TinyError> {
+    /// The share of held-out answers of the phase's first stage that greedy decoding would write.
+    fn mastery(&self, model: &BaseModel, phase: &Phase) -> Result<f64, TinyError> {
+        let stage = phase.stages.first().map_or(0, |(_, stage)| *stage);
         let corpus = Corpus::new(self.recipe.seed, Split::Validation);
         let (mut right, mut asked) = (0_usize, 0_usize);
         for index in 0..MASTERY_ITEMS {

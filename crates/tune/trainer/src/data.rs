@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pelton_model::LlamaConfig;
+use pelton_model::DecoderConfig;
 
 use crate::batches::shuffled;
 use crate::config::{RunLength, TrainConfig};
@@ -43,7 +43,7 @@ impl TrainData {
 
     pub(crate) fn check(
         &self,
-        model: &LlamaConfig,
+        model: &DecoderConfig,
         config: &TrainConfig,
     ) -> Result<(), TrainError> {
         let invalid = |message: &str| Err(TrainError::InvalidConfig(message.into()));
@@ -90,7 +90,7 @@ impl TrainData {
 fn check_examples(
     set: &'static str,
     examples: &[Example],
-    model: &LlamaConfig,
+    model: &DecoderConfig,
 ) -> Result<(), TrainError> {
     for (index, example) in examples.iter().enumerate() {
         check_example(set, index as u64, example, model)?;
@@ -103,7 +103,7 @@ pub(crate) fn check_example(
     set: &'static str,
     index: u64,
     example: &Example,
-    model: &LlamaConfig,
+    model: &DecoderConfig,
 ) -> Result<(), TrainError> {
     let invalid = |reason: String| Err(TrainError::InvalidExample { set, index, reason });
     let (tokens, weights) = (&example.tokens, &example.loss_weights);

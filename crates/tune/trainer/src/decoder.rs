@@ -2,19 +2,19 @@
 //! and the backward pass, by hand.
 
 use pelton_kernels::{
-    AttentionScratch, AttentionShape, Into, Matrix, MatrixMut, Real, RopeTable, attention_backward,
-    attention_forward, embedding_backward, embedding_forward, linear_backward_input,
-    linear_backward_weight, linear_forward, matmul, rms_norm_backward, rms_norm_forward,
-    rope_backward, rope_forward, swiglu_backward, swiglu_forward,
+    AttentionScratch, AttentionShape, Into, Matrix, MatrixMut, Real, RopeTable, add_bias,
+    attention_backward, attention_forward, bias_backward, embedding_backward, embedding_forward,
+    linear_backward_input, linear_backward_weight, linear_forward, matmul, rms_norm_backward,
+    rms_norm_forward, rope_backward, rope_forward, swiglu_backward, swiglu_forward,
 };
-use pelton_model::{Layout, LlamaConfig, Projection, Span};
+use pelton_model::{DecoderConfig, LayerLayout, Layout, Projection, Span};
 
 use crate::low_rank::{Group, LowRank};
 
 /// A model to pass sequences through.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Decoder<'a, T> {
-    pub config: &'a LlamaConfig,
+    pub config: &'a DecoderConfig,
     pub layout: &'a Layout,
     pub weights: &'a [T],
     pub low_rank: Option<LowRank<'a, T>>,
@@ -59,6 +59,9 @@ struct LayerActivations<T> {
     attention_inverse_rms: Vec<T>,
     attention_input: Vec<T>,
     qkv: Vec<T>,
+    /// Queries and keys before their norm, where they have one, and one over its root.
+    heads: Vec<T>,
+    heads_inverse_rms: Vec<T>,
     log_sums: Vec<T>,
     attention_output: Vec<T>,
     middle: Vec<T>,
@@ -82,6 +85,7 @@ pub(crate) struct Activations<T> {
     stream: Vec<T>,
     branch: Vec<T>,
     dqkv: Vec<T>,
+    dheads: Vec<T>,
     dgate_up: Vec<T>,
     dactivated: Vec<T>,
     du: Vec<T>,
@@ -108,11 +112,12 @@ impl<'a, T: Real> Decoder<'a, T> {
         &self.weights[span.range()]
     }
 
-    pub fn attention_shape(&self) -> AttentionShape {
+    fn attention_shape(&self, layer: usize) -> AttentionShape {
         AttentionShape {
             heads: self.config.num_attention_heads,
             kv_heads: self.config.kv_heads(),
             head: self.config.head_size(),
+            window: self.config.window(layer).unwrap_or(usize::MAX),
         }
     }
 
@@ -150,7 +155,7 @@ impl<'a, T: Real> Decoder<'a, T> {
     ) {
         let (rows, width) = (packed.rows(), self.config.hidden_size);
         let (layer, shape, epsilon) =
-            (&self.layout.layers[index], self.attention_shape(), self.config.rms_norm_eps);
+            (&self.layout.layers[index], self.attention_shape(index), self.config.rms_norm_eps);
         let inner = self.config.intermediate_size;
         let input = &saved.input[..rows * width];
 
@@ -159,7 +164,9 @@ impl<'a, T: Real> Decoder<'a, T> {
         rms_norm_forward(normed, inverse_rms, input, self.weight(layer.attention_norm), epsilon);
         let qkv = fit(&mut saved.qkv, rows * shape.width());
         linear_forward(qkv, normed, self.weight(layer.query_key_value()), rows, width);
+        self.add_bias(qkv, layer.query_key_value_bias());
         self.add_low_rank(index, Group::QueryKeyValue, qkv, normed, &mut saved.low_rank, rows);
+        self.norm_heads(layer, shape, qkv, &mut saved.heads, &mut saved.heads_inverse_rms);
         let rotated = shape.heads + shape.kv_heads;
         rope_forward(qkv, shape.width(), rotated, &packed.positions, self.rope);
         let output = fit(&mut saved.attention_output, rows * shape.query_width());
@@ -169,6 +176,7 @@ impl<'a, T: Real> Decoder<'a, T> {
         let middle = fit(&mut saved.middle, rows * width);
         middle.copy_from_slice(input);
         self.add_linear(middle, output, layer.projection(Projection::Output), rows);
+        self.add_bias(middle, layer.bias(Projection::Output));
         self.add_low_rank(index, Group::Output, middle, output, &mut saved.low_rank, rows);
 
         let normed = fit(&mut saved.mlp_input, rows * width);
@@ -176,12 +184,74 @@ impl<'a, T: Real> Decoder<'a, T> {
         rms_norm_forward(normed, inverse_rms, middle, self.weight(layer.mlp_norm), epsilon);
         let gate_up = fit(&mut saved.gate_up, rows * 2 * inner);
         linear_forward(gate_up, normed, self.weight(layer.gate_up()), rows, width);
+        self.add_bias(gate_up, layer.gate_up_bias());
         self.add_low_rank(index, Group::GateUp, gate_up, normed, &mut saved.low_rank, rows);
         let activated = fit(&mut saved.activated, rows * inner);
         swiglu_forward(activated, gate_up, inner);
         next.copy_from_slice(middle);
         self.add_linear(next, activated, layer.projection(Projection::Down), rows);
+        self.add_bias(next, layer.bias(Projection::Down));
         self.add_low_rank(index, Group::Down, next, activated, &mut saved.low_rank, rows);
+    }
+
+    fn add_bias(&self, y: &mut [T], bias: Option<Span>) {
+        if let Some(bias) = bias {
+            add_bias(y, self.weight(bias));
+        }
+    }
+
+    /// Norms each head of the queries and keys in place, where the family does so.
+    fn norm_heads(
+        &self,
+        layer: &LayerLayout,
+        shape: AttentionShape,
+        qkv: &mut [T],
+        heads: &mut Vec<T>,
+        inverse_rms: &mut Vec<T>,
+    ) {
+        let parts = HeadNorms::new(layer, shape);
+        let rows = qkv.len() / shape.width();
+        let heads = fit(heads, rows * parts.width());
+        let inverse_rms = fit(inverse_rms, rows * parts.heads());
+        for (row, qkv) in qkv.chunks_exact_mut(shape.width()).enumerate() {
+            for part in &parts.0 {
+                let kept = &mut heads[row * parts.width() + part.from..][..part.heads * shape.head];
+                let qkv = &mut qkv[part.from..][..part.heads * shape.head];
+                kept.copy_from_slice(qkv);
+                let inverse_rms = &mut inverse_rms[row * parts.heads() + part.from / shape.head..];
+                let weight = self.weight(part.norm);
+                rms_norm_forward(qkv, inverse_rms, kept, weight, self.config.rms_norm_eps);
+            }
+        }
+    }
+
+    /// Turns the gradient of normed queries and keys into that of what was normed, in place.
+    fn norm_heads_backward(
+        &self,
+        layer: &LayerLayout,
+        shape: AttentionShape,
+        dqkv: &mut [T],
+        saved: &LayerActivations<T>,
+        scratch: &mut Vec<T>,
+        gradients: &mut Gradients<'_, T>,
+    ) {
+        let parts = HeadNorms::new(layer, shape);
+        for (row, dqkv) in dqkv.chunks_exact_mut(shape.width()).enumerate() {
+            for part in &parts.0 {
+                let dqkv = &mut dqkv[part.from..][..part.heads * shape.head];
+                let dheads = fit(scratch, dqkv.len());
+                dheads.fill(T::ZERO);
+                rms_norm_backward(
+                    dheads,
+                    span_of(gradients, part.norm),
+                    dqkv,
+                    &saved.heads[row * parts.width() + part.from..][..dqkv.len()],
+                    &saved.heads_inverse_rms[row * parts.heads() + part.from / shape.head..],
+                    self.weight(part.norm),
+                );
+                dqkv.copy_from_slice(dheads);
+            }
+        }
     }
 
     /// `y += x Wᵀ`: a linear layer that writes into the residual stream.
@@ -259,7 +329,7 @@ impl<'a, T: Real> Decoder<'a, T> {
         gradients: &mut Gradients<'_, T>,
     ) {
         let (rows, width) = (packed.rows(), self.config.hidden_size);
-        let (layer, shape) = (&self.layout.layers[index], self.attention_shape());
+        let (layer, shape) = (&self.layout.layers[index], self.attention_shape(index));
         let inner = self.config.intermediate_size;
 
         // Feed-forward branch.
@@ -267,6 +337,7 @@ impl<'a, T: Real> Decoder<'a, T> {
         let dactivated = fit(&mut scratch.dactivated, rows * inner);
         let down = layer.projection(Projection::Down);
         self.linear_backward(down, Some(&mut *dactivated), stream, activated, rows, gradients);
+        add_bias_gradient(layer.bias(Projection::Down), stream, gradients);
         self.low_rank_backward(
             index,
             Group::Down,
@@ -290,6 +361,7 @@ impl<'a, T: Real> Decoder<'a, T> {
             rows,
             gradients,
         );
+        add_bias_gradient(layer.gate_up_bias(), dgate_up, gradients);
         self.low_rank_backward(
             index,
             Group::GateUp,
@@ -317,6 +389,7 @@ impl<'a, T: Real> Decoder<'a, T> {
         let doutput = &mut doutput[..rows * query];
         let projection = layer.projection(Projection::Output);
         self.linear_backward(projection, Some(&mut *doutput), stream, output, rows, gradients);
+        add_bias_gradient(layer.bias(Projection::Output), stream, gradients);
         self.low_rank_backward(
             index,
             Group::Output,
@@ -341,6 +414,8 @@ impl<'a, T: Real> Decoder<'a, T> {
         );
         let rotated = shape.heads + shape.kv_heads;
         rope_backward(dqkv, shape.width(), rotated, &packed.positions, self.rope);
+        self.norm_heads_backward(layer, shape, dqkv, saved, &mut scratch.dheads, gradients);
+        add_bias_gradient(layer.query_key_value_bias(), dqkv, gradients);
         let normed = &saved.attention_input[..rows * width];
         let needs_input = index > 0 || matches!(gradients, Gradients::Full(_));
         let mut branch =
@@ -413,6 +488,39 @@ impl<'a, T: Real> Decoder<'a, T> {
             let u = &saved.low_rank[group as usize];
             low_rank.backward(place, gradients, dx, dy, dy.len() / rows, x, u, du, rows);
         }
+    }
+}
+
+/// A run of heads inside a row of queries, keys and values, with the norm that they share.
+struct HeadNorm {
+    from: usize,
+    heads: usize,
+    norm: Span,
+}
+
+/// The normed heads of a row: queries and keys, or none.
+struct HeadNorms(Vec<HeadNorm>);
+
+impl HeadNorms {
+    fn new(layer: &LayerLayout, shape: AttentionShape) -> Self {
+        let queries = layer.query_norm.map(|norm| HeadNorm { from: 0, heads: shape.heads, norm });
+        let from = shape.query_width();
+        let keys = layer.key_norm.map(|norm| HeadNorm { from, heads: shape.kv_heads, norm });
+        Self(queries.into_iter().chain(keys).collect())
+    }
+
+    fn heads(&self) -> usize {
+        self.0.iter().map(|part| part.heads).sum()
+    }
+
+    fn width(&self) -> usize {
+        self.0.iter().map(|part| part.heads * part.norm.cols).sum()
+    }
+}
+
+fn add_bias_gradient<T: Real>(bias: Option<Span>, dy: &[T], gradients: &mut Gradients<'_, T>) {
+    if let Some(dbias) = bias.and_then(|span| span_of(gradients, span)) {
+        bias_backward(dbias, dy);
     }
 }
 

@@ -4,7 +4,7 @@
 //! product serves the group.
 
 use pelton_kernels::{Into, Matrix, MatrixMut, Real, matmul};
-use pelton_model::{Adapter, AdapterConfig, LlamaConfig, ModelError, Projection, Span};
+use pelton_model::{Adapter, AdapterConfig, DecoderConfig, ModelError, Projection, Span};
 
 /// The groups of linear layers that read the same input.
 const GROUPS: [&[Projection]; 4] = [
@@ -49,7 +49,7 @@ pub(crate) struct LowRankLayout {
 }
 
 impl LowRankLayout {
-    pub fn new(config: &AdapterConfig, base: &LlamaConfig) -> Self {
+    pub fn new(config: &AdapterConfig, base: &DecoderConfig) -> Self {
         let mut next = 0;
         let rank = config.rank;
         let mut place = |rows: usize, cols: usize| {
@@ -80,7 +80,7 @@ impl LowRankLayout {
     }
 
     /// The adapter with these weights.
-    pub fn unflatten(&self, flat: &[f32], base: &LlamaConfig) -> Result<Adapter, ModelError> {
+    pub fn unflatten(&self, flat: &[f32], base: &DecoderConfig) -> Result<Adapter, ModelError> {
         let mut adapter = Adapter::initialize(self.config.clone(), base, 0)?;
         for (key, pair) in adapter.pairs_mut() {
             if let Some((a, b)) = self.spans(key) {
@@ -109,7 +109,7 @@ impl LowRankLayout {
 fn group_layout(
     group: &[Projection],
     config: &AdapterConfig,
-    base: &LlamaConfig,
+    base: &DecoderConfig,
     rank: usize,
     place: &mut impl FnMut(usize, usize) -> Span,
 ) -> Option<GroupLayout> {

@@ -39,7 +39,9 @@ impl Segment {
                 hidden_matrix,
             }
         });
-        tensors.collect()
+        let mut segments: Vec<Self> = tensors.collect();
+        segments.sort_by_key(|segment| segment.range.start);
+        segments
     }
 
     fn cost(&self, muon: bool) -> usize {

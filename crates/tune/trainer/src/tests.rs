@@ -5,15 +5,23 @@ mod runs;
 
 use std::sync::Arc;
 
-use pelton_model::{Adapter, AdapterConfig, BaseModel, LlamaConfig, Projection};
+use pelton_model::{Adapter, AdapterConfig, BaseModel, DecoderConfig, Projection};
 
 use crate::Example;
 
 /// Two layers, grouped heads, a head width of its own.
-fn small_model(tied: bool) -> Arc<BaseModel> {
-    let mut config = LlamaConfig::small(24, 16, 20, 2, 2, 1);
+fn small_config(tied: bool) -> DecoderConfig {
+    let mut config = DecoderConfig::small(24, 16, 20, 2, 2, 1);
     config.head_dim = Some(6);
     config.tie_word_embeddings = tied;
+    config
+}
+
+fn small_model(tied: bool) -> Arc<BaseModel> {
+    model_of(small_config(tied))
+}
+
+fn model_of(config: DecoderConfig) -> Arc<BaseModel> {
     let model = BaseModel::initialize(config, 5).unwrap();
     // Larger weights than at the start of training, so that every path carries a gradient.
     let weights = model.weights().iter().map(|weight| {

@@ -92,7 +92,7 @@ pub fn train(
             Some(layout) => Segment::low_rank(layout.len),
             None => Segment::of_layout(model.layout()),
         },
-        rope: rope_table(model),
+        rope: rope_table(model, model.config().max_position_embeddings)?,
         batches: Batches::new(data, &train, config),
         validation,
         workers: (0..config.threads).map(|_| Worker::default()).collect(),
@@ -375,9 +375,12 @@ fn on_threads<S: Send>(
     })
 }
 
-pub(crate) fn rope_table(model: &BaseModel) -> RopeTable<f32> {
-    let config = model.config();
-    RopeTable::new(config.max_position_embeddings, config.head_size(), config.rope_theta)
+pub(crate) fn rope_table(
+    model: &BaseModel,
+    positions: usize,
+) -> Result<RopeTable<f32>, TrainError> {
+    let rotary = model.config().rotary()?;
+    Ok(RopeTable::new(positions, &rotary.frequencies, rotary.scale))
 }
 
 /// The model with what is trained in place: an adapter beside the base, or all weights.

@@ -102,18 +102,16 @@ pub struct RopeTable {
 }
 
 impl RopeTable {
-    /// Tables for positions `0..positions` and heads of `head_dim` floats.
-    pub fn new(head_dim: usize, theta: f64, positions: usize) -> Self {
-        let half = head_dim / 2;
+    /// Tables for positions `0..positions`. `frequencies` are radians per position for each of a
+    /// head's pairs; `scale` multiplies all cosines and sines.
+    pub fn new(positions: usize, frequencies: &[f64], scale: f64) -> Self {
         let angles = (0..positions).flat_map(|position| {
-            (0..half).map(move |at| {
-                // The frequency is rounded to f32 first, as PyTorch does it.
-                let frequency = (1.0 / theta.powf(2.0 * at as f64 / head_dim as f64)) as f32;
-                position as f32 * frequency
-            })
+            // The frequency is rounded to f32 first, as PyTorch does it.
+            frequencies.iter().map(move |&frequency| position as f32 * frequency as f32)
         });
-        let (cos, sin) = angles.map(|angle| (angle.cos(), angle.sin())).unzip();
-        Self { half, cos, sin }
+        let scale = scale as f32;
+        let (cos, sin) = angles.map(|angle| (angle.cos() * scale, angle.sin() * scale)).unzip();
+        Self { half: frequencies.len(), cos, sin }
     }
 
     /// Number of positions in the table.

@@ -2,19 +2,18 @@
 //!
 //! `W` is cut into panels of 32 outputs; within a panel, all outputs' weights for one input lie side
 //! by side. A tile keeps up to 12 rows × 32 outputs in registers and walks through the inputs once.
-//! Q8_0 panels hold 8-bit integers and one scale per 32 inputs (GGML's blocks), which are widened in
-//! registers; the arithmetic is that of F32 on the rounded weights.
+//! Weights of 8 bits have panels of their own, in `packed_q8`.
 
-use half::f16;
+use std::cell::RefCell;
 
 use super::instruction_set::{
     BASELINE_FUSES, InstructionSet, dispatched, instruction_set, multiply_add,
 };
 use super::lane::{LANE, Lane};
+use super::packed_q8::{self, Q8Rows, Q8Tile, Q8Weights};
 
-const PANEL: usize = 2 * LANE;
-/// Inputs that share one Q8_0 scale.
-const Q8_BLOCK: usize = 32;
+/// Outputs of a panel.
+pub(super) const PANEL: usize = 2 * LANE;
 const MAX_TILE_ROWS: usize = 12;
 
 /// A weight that cannot be packed.
@@ -68,8 +67,8 @@ pub struct PackedLinear {
 enum Panels {
     /// Per panel and input, two lanes.
     F32(Vec<Lane>),
-    /// Per panel and input, 32 integers; per panel and 32 inputs, two lanes of scales.
-    Q8 { quants: Vec<[i8; PANEL]>, scales: Vec<Lane> },
+    /// In 8 bits.
+    Q8(Q8Weights),
 }
 
 impl PackedLinear {
@@ -96,28 +95,10 @@ impl PackedLinear {
     /// [`PackError::Length`], [`PackError::Q8Inputs`].
     pub fn quantized(weight: &[f32], outputs: usize, inputs: usize) -> Result<Self, PackError> {
         check_length(weight, outputs, inputs)?;
-        if inputs == 0 || !inputs.is_multiple_of(Q8_BLOCK) {
+        if inputs == 0 || !inputs.is_multiple_of(packed_q8::BLOCK) {
             return Err(PackError::Q8Inputs { inputs });
         }
-        let blocks = inputs / Q8_BLOCK;
-        let panels = outputs.div_ceil(PANEL);
-        let mut quants = vec![[0_i8; PANEL]; panels * inputs];
-        let mut scales = vec![Lane::ZERO; panels * blocks * 2];
-        for (output, row) in weight.chunks_exact(inputs).enumerate() {
-            let (panel, column) = (output / PANEL, output % PANEL);
-            for (block, values) in row.chunks_exact(Q8_BLOCK).enumerate() {
-                let largest = values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
-                let exact = largest / 127.0;
-                let scale = f16::from_f32(exact).to_f32();
-                let inverse = if exact > 0.0 { 1.0 / exact } else { 0.0 };
-                scales[(panel * blocks + block) * 2 + column / LANE].0[column % LANE] = scale;
-                for (at, &value) in values.iter().enumerate() {
-                    let quant = (value * inverse).round().clamp(-127.0, 127.0) as i8;
-                    quants[panel * inputs + block * Q8_BLOCK + at][column] = quant;
-                }
-            }
-        }
-        Ok(Self { inputs, outputs, panels: Panels::Q8 { quants, scales } })
+        Ok(Self { inputs, outputs, panels: Panels::Q8(Q8Weights::new(weight, outputs, inputs)) })
     }
 
     /// Floats per input row.
@@ -134,9 +115,7 @@ impl PackedLinear {
     pub fn bytes(&self) -> usize {
         match &self.panels {
             Panels::F32(lanes) => size_of_val(lanes.as_slice()),
-            Panels::Q8 { quants, scales } => {
-                size_of_val(quants.as_slice()) + size_of_val(scales.as_slice())
-            }
+            Panels::Q8(weights) => weights.bytes(),
         }
     }
 
@@ -156,10 +135,17 @@ impl PackedLinear {
         }
         assert!(x.data.len() >= (rows - 1) * x.stride + self.inputs, "input rows are missing");
         assert!(y.data.len() >= (rows - 1) * y.stride + self.outputs, "output rows are missing");
+        match &self.panels {
+            Panels::F32(lanes) => self.run_f32(lanes, x, rows, y, add),
+            Panels::Q8(weights) => self.run_q8(weights, x, rows, y, add),
+        }
+    }
+
+    fn run_f32(&self, lanes: &[Lane], x: Strided<'_>, rows: usize, y: StridedMut<'_>, add: bool) {
         let mut tile = [[Lane::ZERO; 2]; MAX_TILE_ROWS];
         for (panel, from) in (0..self.outputs).step_by(PANEL).enumerate() {
             let columns = PANEL.min(self.outputs - from);
-            let weights = self.panel(panel);
+            let weights = self.panel(lanes, panel);
             let mut row = 0;
             while row < rows {
                 let tile_rows = tile_height(rows - row);
@@ -172,21 +158,41 @@ impl PackedLinear {
         }
     }
 
-    fn panel(&self, panel: usize) -> Panel<'_> {
-        match &self.panels {
-            Panels::F32(lanes) => {
-                let size = self.inputs * 2;
-                Panel::F32(&lanes[panel * size..(panel + 1) * size])
+    fn run_q8(
+        &self,
+        weights: &Q8Weights,
+        x: Strided<'_>,
+        rows: usize,
+        y: StridedMut<'_>,
+        add: bool,
+    ) {
+        ROUNDED.with_borrow_mut(|rounded| {
+            rounded.round(x, rows, self.inputs);
+            let mut tile = Q8Tile::default();
+            for (panel, from) in (0..self.outputs).step_by(PANEL).enumerate() {
+                let columns = PANEL.min(self.outputs - from);
+                let weights = weights.panel(panel);
+                let mut row = 0;
+                while row < rows {
+                    let height = packed_q8::tile_height(rows - row);
+                    weights.multiply(rounded, row, height, &mut tile);
+                    let out = &mut y.data[row * y.stride + from..];
+                    write_tile(&tile[..height], out, y.stride, columns, add);
+                    row += height;
+                }
             }
-            Panels::Q8 { quants, scales } => {
-                let size = self.inputs / Q8_BLOCK * 2;
-                Panel::Q8(
-                    &quants[panel * self.inputs..(panel + 1) * self.inputs],
-                    &scales[panel * size..(panel + 1) * size],
-                )
-            }
-        }
+        });
     }
+
+    fn panel<'a>(&self, lanes: &'a [Lane], panel: usize) -> Panel<'a> {
+        let size = self.inputs * 2;
+        Panel(&lanes[panel * size..(panel + 1) * size])
+    }
+}
+
+thread_local! {
+    /// Activations in 8 bits, kept from call to call.
+    static ROUNDED: RefCell<Q8Rows> = RefCell::default();
 }
 
 fn check_length(weight: &[f32], outputs: usize, inputs: usize) -> Result<(), PackError> {
@@ -239,12 +245,9 @@ fn write_rows<const FUSED: bool>(
     }
 }
 
-/// The weights of 32 outputs.
+/// The weights of 32 outputs: per input, two lanes.
 #[derive(Clone, Copy)]
-enum Panel<'a> {
-    F32(&'a [Lane]),
-    Q8(&'a [[i8; PANEL]], &'a [Lane]),
-}
+struct Panel<'a>(&'a [Lane]);
 
 type Tile = [[Lane; 2]; MAX_TILE_ROWS];
 
@@ -288,10 +291,10 @@ fn baseline_tile<const ROWS: usize>(
     let Some(tile) = tile else { return };
     let mut sums = [[Lane::ZERO; 2]; ROWS];
     for input in 0..inputs {
-        let weights = widened(panel, input);
+        let weights = &panel.0[2 * input..][..2];
         for (row, sums) in sums.iter_mut().enumerate() {
             let value = x.data[row * x.stride + input];
-            for (sums, weights) in sums.iter_mut().zip(&weights) {
+            for (sums, weights) in sums.iter_mut().zip(weights) {
                 for (sum, &weight) in sums.0.iter_mut().zip(&weights.0) {
                     *sum = multiply_add::<BASELINE_FUSES>(value, weight, *sum);
                 }
@@ -301,33 +304,16 @@ fn baseline_tile<const ROWS: usize>(
     *tile = sums;
 }
 
-#[inline(always)]
-fn widened(panel: Panel<'_>, input: usize) -> [Lane; 2] {
-    match panel {
-        Panel::F32(lanes) => [lanes[2 * input], lanes[2 * input + 1]],
-        Panel::Q8(quants, scales) => {
-            let block = input / Q8_BLOCK;
-            std::array::from_fn(|half| {
-                let scale = &scales[2 * block + half].0;
-                let quants = &quants[input][half * LANE..];
-                Lane(std::array::from_fn(|at| f32::from(quants[at]) * scale[at]))
-            })
-        }
-    }
-}
-
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "vector instructions")]
 mod avx512 {
     //! Tiles with 512-bit vectors: 24 of the 32 registers hold sums.
 
     use std::arch::x86_64::{
-        __m128i, __m512, _mm_loadu_si128, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps,
-        _mm512_fmadd_ps, _mm512_load_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps,
-        _mm512_store_ps,
+        __m512, _mm512_fmadd_ps, _mm512_load_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_store_ps,
     };
 
-    use super::{LANE, Lane, Panel, Q8_BLOCK, Strided};
+    use super::{Lane, Panel, Strided};
 
     /// # Safety
     /// `x` holds `ROWS` rows of `inputs` floats.
@@ -341,31 +327,12 @@ mod avx512 {
         let Some(tile) = tile else { return };
         let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
         let x_start = x.data.as_ptr();
-        match panel {
-            Panel::F32(lanes) => {
-                for (input, pair) in lanes[..2 * inputs].chunks_exact(2).enumerate() {
-                    // SAFETY: lanes are 64-byte aligned; `x` is covered by the caller.
-                    unsafe {
-                        let low = _mm512_load_ps(pair[0].0.as_ptr());
-                        let high = _mm512_load_ps(pair[1].0.as_ptr());
-                        accumulate(&mut sums, x_start.add(input), x.stride, low, high);
-                    }
-                }
-            }
-            Panel::Q8(quants, scales) => {
-                for (block, quants) in quants[..inputs].chunks_exact(Q8_BLOCK).enumerate() {
-                    // SAFETY: lanes are 64-byte aligned; `x` is covered by the caller.
-                    unsafe {
-                        let low_scale = _mm512_load_ps(scales[2 * block].0.as_ptr());
-                        let high_scale = _mm512_load_ps(scales[2 * block + 1].0.as_ptr());
-                        for (at, quants) in quants.iter().enumerate() {
-                            let low = _mm512_mul_ps(widen(quants.as_ptr()), low_scale);
-                            let high = _mm512_mul_ps(widen(quants[LANE..].as_ptr()), high_scale);
-                            let x_at = x_start.add(block * Q8_BLOCK + at);
-                            accumulate(&mut sums, x_at, x.stride, low, high);
-                        }
-                    }
-                }
+        for (input, pair) in panel.0[..2 * inputs].chunks_exact(2).enumerate() {
+            // SAFETY: lanes are 64-byte aligned; `x` is covered by the caller.
+            unsafe {
+                let low = _mm512_load_ps(pair[0].0.as_ptr());
+                let high = _mm512_load_ps(pair[1].0.as_ptr());
+                accumulate(&mut sums, x_start.add(input), x.stride, low, high);
             }
         }
         for (tile, sums) in tile.iter_mut().zip(&sums) {
@@ -394,16 +361,6 @@ mod avx512 {
             sums[1] = _mm512_fmadd_ps(value, high, sums[1]);
         }
     }
-
-    /// # Safety
-    /// 16 integers can be read at `quants`.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
-    unsafe fn widen(quants: *const i8) -> __m512 {
-        // SAFETY: as the caller promises; the load needs no alignment.
-        let quants = unsafe { _mm_loadu_si128(quants.cast::<__m128i>()) };
-        _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(quants))
-    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -412,12 +369,10 @@ mod avx2 {
     //! Tiles with 256-bit vectors: a quarter of a panel at a time, so that 12 rows fit 16 registers.
 
     use std::arch::x86_64::{
-        __m128i, __m256, _mm_loadl_epi64, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps,
-        _mm256_fmadd_ps, _mm256_load_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps,
-        _mm256_store_ps,
+        __m256, _mm256_fmadd_ps, _mm256_load_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_store_ps,
     };
 
-    use super::{Lane, Panel, Q8_BLOCK, Strided};
+    use super::{Lane, Panel, Strided};
 
     /// # Safety
     /// `x` holds `ROWS` rows of `inputs` floats.
@@ -433,34 +388,11 @@ mod avx2 {
         for quarter in 0..4 {
             let (half, offset) = (quarter / 2, quarter % 2 * 8);
             let mut sums = [_mm256_setzero_ps(); ROWS];
-            match panel {
-                Panel::F32(lanes) => {
-                    for (input, pair) in lanes[..2 * inputs].chunks_exact(2).enumerate() {
-                        // SAFETY: half a lane is 32-byte aligned; `x` is covered by the caller.
-                        unsafe {
-                            let weights = _mm256_load_ps(pair[half].0[offset..].as_ptr());
-                            accumulate(&mut sums, x_start.add(input), x.stride, weights);
-                        }
-                    }
-                }
-                Panel::Q8(quants, scales) => {
-                    for (block, quants) in quants[..inputs].chunks_exact(Q8_BLOCK).enumerate() {
-                        // SAFETY: as above; 8 integers are read of 32.
-                        unsafe {
-                            let scale =
-                                _mm256_load_ps(scales[2 * block + half].0[offset..].as_ptr());
-                            for (at, quants) in quants.iter().enumerate() {
-                                let weights = widen(quants[quarter * 8..].as_ptr());
-                                let x_at = x_start.add(block * Q8_BLOCK + at);
-                                accumulate(
-                                    &mut sums,
-                                    x_at,
-                                    x.stride,
-                                    _mm256_mul_ps(weights, scale),
-                                );
-                            }
-                        }
-                    }
+            for (input, pair) in panel.0[..2 * inputs].chunks_exact(2).enumerate() {
+                // SAFETY: half a lane is 32-byte aligned; `x` is covered by the caller.
+                unsafe {
+                    let weights = _mm256_load_ps(pair[half].0[offset..].as_ptr());
+                    accumulate(&mut sums, x_start.add(input), x.stride, weights);
                 }
             }
             for (tile, &sum) in tile.iter_mut().zip(&sums) {
@@ -486,45 +418,59 @@ mod avx2 {
             *sum = _mm256_fmadd_ps(value, weights, *sum);
         }
     }
-
-    /// # Safety
-    /// 8 integers can be read at `quants`.
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn widen(quants: *const i8) -> __m256 {
-        // SAFETY: as the caller promises; the load needs no alignment.
-        let quants = unsafe { _mm_loadl_epi64(quants.cast::<__m128i>()) };
-        _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(quants))
-    }
 }
 
 #[cfg(test)]
 pub(super) mod variants {
     //! Every variant of a tile that this machine can run, for comparison.
 
-    use super::{InstructionSet, Lane, MAX_TILE_ROWS, PackedLinear, Strided, baseline_tile};
+    use super::{
+        InstructionSet, Lane, MAX_TILE_ROWS, PackedLinear, Panels, Q8Rows, Strided, baseline_tile,
+        packed_q8,
+    };
 
     /// The first output lane of one row, by plain Rust.
     pub(in super::super) fn baseline_first_lane(linear: &PackedLinear, x: &[f32]) -> Lane {
         let mut tile = [[Lane::ZERO; 2]; MAX_TILE_ROWS];
-        let x = Strided { data: x, stride: x.len() };
-        baseline_tile(linear.panel(0), x, linear.inputs, tile.first_chunk_mut::<1>());
-        tile[0][0]
+        let row = Strided { data: x, stride: x.len() };
+        match &linear.panels {
+            Panels::F32(lanes) => {
+                let panel = linear.panel(lanes, 0);
+                baseline_tile(panel, row, linear.inputs, tile.first_chunk_mut::<1>());
+                tile[0][0]
+            }
+            Panels::Q8(weights) => {
+                packed_q8::variants::baseline_first_lane(weights.panel(0), &rounded(row))
+            }
+        }
     }
 
     /// The same by AVX2, where there is one.
     #[expect(unsafe_code, reason = "the instruction set was detected")]
     pub(in super::super) fn avx2_first_lane(linear: &PackedLinear, x: &[f32]) -> Option<Lane> {
+        let row = Strided { data: x, stride: x.len() };
+        let lanes = match &linear.panels {
+            Panels::F32(lanes) => lanes,
+            Panels::Q8(weights) => {
+                return packed_q8::variants::avx2_first_lane(weights.panel(0), &rounded(row));
+            }
+        };
         #[cfg(target_arch = "x86_64")]
         if super::instruction_set() != InstructionSet::Baseline {
             let mut tile = [[Lane::ZERO; 2]; MAX_TILE_ROWS];
-            let x = Strided { data: x, stride: x.len() };
-            // SAFETY: both wider sets include AVX2, and `x` is one row.
+            let panel = linear.panel(lanes, 0);
+            // SAFETY: both wider sets include AVX2, and `row` is one row.
             unsafe {
-                super::avx2::tile(linear.panel(0), x, linear.inputs, tile.first_chunk_mut::<1>());
+                super::avx2::tile(panel, row, linear.inputs, tile.first_chunk_mut::<1>());
             }
             return Some(tile[0][0]);
         }
         None
+    }
+
+    fn rounded(row: Strided<'_>) -> Q8Rows {
+        let mut rounded = Q8Rows::default();
+        rounded.round(row, 1, row.stride);
+        rounded
     }
 }

@@ -97,8 +97,10 @@ pub struct Queries<'a> {
     pub count: usize,
     /// Query heads.
     pub heads: usize,
-    /// Tokens that the first row sees; each next row sees one more.
+    /// Tokens up to and with the first row's own; each next row has one more.
     pub first_length: usize,
+    /// How many of them a row sees, its own included; `usize::MAX` for all.
+    pub window: usize,
 }
 
 /// Attention of consecutive tokens' queries over the tokens held in `blocks`, themselves included.
@@ -177,9 +179,14 @@ impl<'a> Context<'a> {
         &self.queries.rows.data[start..start + self.shape.head_dim]
     }
 
-    /// Tokens that a row sees.
+    /// Tokens up to and with a row's own.
     fn length(self, row: usize) -> usize {
         self.queries.first_length + row
+    }
+
+    /// Those before the ones that a row sees.
+    fn past(self, row: usize) -> usize {
+        self.length(row).saturating_sub(self.queries.window)
     }
 }
 
@@ -234,9 +241,16 @@ fn attend_tile<V: Vector, const WIDTH: usize, const ROWS: usize>(
         std::array::from_fn(|at| context.place(kv_head, first + at));
     let rows: [&[f32]; ROWS] = places.map(|place| context.query(place));
     let lengths: [usize; ROWS] = places.map(|(row, _)| context.length(row));
+    let pasts: [usize; ROWS] = places.map(|(row, _)| context.past(row));
     let longest = lengths[ROWS - 1];
     let start = shape.head_start(layer, kv_head);
-    let blocks = &context.blocks[..longest.div_ceil(BLOCK_TOKENS)];
+    // Blocks that the first row of the tile does not see, no other one sees.
+    let skipped = pasts[0] / BLOCK_TOKENS;
+    let blocks = &context.blocks[skipped..longest.div_ceil(BLOCK_TOKENS)];
+    let mask = |lane: &mut Lane, row: usize, at: usize, value: f32| {
+        fill_absent(lane, lengths[row], skipped + at, value);
+        fill_past(lane, pasts[row], skipped + at, value);
+    };
     let (weights, _) = scratch.as_chunks_mut::<ROWS>();
 
     let scale = V::splat(1.0 / (dim as f32).sqrt());
@@ -245,7 +259,7 @@ fn attend_tile<V: Vector, const WIDTH: usize, const ROWS: usize>(
         let scores = block_scores::<V, ROWS>(rows, &block.lanes[start..start + dim]);
         for row in 0..ROWS {
             scores[row].multiply(scale).store(&mut weights[row]);
-            fill_absent(&mut weights[row], lengths[row], at, f32::NEG_INFINITY);
+            mask(&mut weights[row], row, at, f32::NEG_INFINITY);
             most[row] = most[row].max(V::load(&weights[row]));
         }
     }
@@ -255,14 +269,14 @@ fn attend_tile<V: Vector, const WIDTH: usize, const ROWS: usize>(
     for (at, weights) in weights[..blocks.len()].iter_mut().enumerate() {
         for row in 0..ROWS {
             V::load(&weights[row]).subtract(most[row]).exp().store(&mut weights[row]);
-            fill_absent(&mut weights[row], lengths[row], at, 0.0);
+            mask(&mut weights[row], row, at, 0.0);
             total[row] = total[row].add(V::load(&weights[row]));
         }
     }
 
     let mut sums = [[V::zero(); WIDTH]; ROWS];
     for (at, (block, weights)) in blocks.iter().zip(weights.iter()).enumerate() {
-        let present = BLOCK_TOKENS.min(longest - at * BLOCK_TOKENS);
+        let present = BLOCK_TOKENS.min(longest - (skipped + at) * BLOCK_TOKENS);
         let values = &block.lanes[start + dim..start + dim + present * WIDTH];
         for (token, value) in values.as_chunks::<WIDTH>().0.iter().enumerate() {
             let value: [V; WIDTH] = std::array::from_fn(|width| V::load(&value[width]));
@@ -293,6 +307,15 @@ fn fill_absent(lane: &mut Lane, length: usize, block: usize, value: f32) {
     let from = block * BLOCK_TOKENS;
     if length < from + BLOCK_TOKENS {
         lane.0.iter_mut().skip(length.saturating_sub(from)).for_each(|slot| *slot = value);
+    }
+}
+
+/// Overwrites the slots of the `block`-th block that lie before `past`.
+#[inline(always)]
+fn fill_past(lane: &mut Lane, past: usize, block: usize, value: f32) {
+    let from = block * BLOCK_TOKENS;
+    if past > from {
+        lane.0.iter_mut().take(past - from).for_each(|slot| *slot = value);
     }
 }
 

@@ -67,6 +67,21 @@ fn a_packed_product_equals_the_plain_one_at_every_size() {
 }
 
 #[test]
+fn a_product_in_8_bits_is_near_the_plain_one() {
+    for (rows, outputs, inputs) in [(1, 33, 32), (13, 70, 96), (31, 16, 160)] {
+        let weight = numbers(1, outputs * inputs);
+        let x: Vec<f32> = numbers(2, rows * inputs).iter().map(|x| x * 40.0).collect();
+        let linear = PackedLinear::quantized(&weight, outputs, inputs).unwrap();
+        let expected = product(&x, &weight, rows, outputs, inputs);
+        // Both factors are off by half of a 127th of their largest at most, at random.
+        let spread = 40.0 * (inputs as f64).sqrt() / 127.0;
+        for (found, expected) in run(&linear, &x, rows).iter().zip(expected) {
+            assert!((f64::from(*found) - expected).abs() < 1.5 * spread, "{found} {expected}");
+        }
+    }
+}
+
+#[test]
 fn a_row_is_the_same_to_the_bit_in_every_batch() {
     let (outputs, inputs, rows) = (96, 160, 45);
     let weight = numbers(3, outputs * inputs);
@@ -143,8 +158,16 @@ fn adding_writes_into_a_column_range_of_a_wider_row() {
 
 #[test]
 fn attention_equals_a_plain_softmax_alone_and_in_company() {
-    for (heads, kv_heads, head_dim) in [(4, 2, 32), (2, 1, 8), (3, 3, 40), (1, 1, 128), (2, 2, 33)]
-    {
+    for (heads, kv_heads, head_dim, window) in [
+        (4, 2, 32, usize::MAX),
+        (2, 1, 8, usize::MAX),
+        (3, 3, 40, usize::MAX),
+        (1, 1, 128, usize::MAX),
+        (2, 2, 33, usize::MAX),
+        (4, 2, 32, 20),
+        (4, 4, 8, 16),
+        (2, 1, 128, 1),
+    ] {
         let shape = BlockShape { layers: 2, kv_heads, head_dim };
         let total = 2 * BLOCK_TOKENS + 5;
         let keys = numbers(10, total * kv_heads * head_dim);
@@ -171,6 +194,7 @@ fn attention_equals_a_plain_softmax_alone_and_in_company() {
             count,
             heads,
             first_length: first + 1,
+            window,
         };
         let mut together = vec![f32::NAN; total * wide];
         attend(shape, 1, &blocks, queries(0, total), &mut together, &mut Vec::new());
@@ -184,7 +208,8 @@ fn attention_equals_a_plain_softmax_alone_and_in_company() {
             for head in 0..heads {
                 let q = &q[token * stride + head * head_dim..][..head_dim];
                 let at = |token: usize| (token * kv_heads + head / (heads / kv_heads)) * head_dim;
-                expected.extend(attend_simply(q, &keys, &values, at, token + 1));
+                let seen = (token + 1).saturating_sub(window)..token + 1;
+                expected.extend(attend_simply(q, &keys, &values, at, seen));
             }
         }
         close(&together, &expected, 2e-6);
@@ -192,15 +217,16 @@ fn attention_equals_a_plain_softmax_alone_and_in_company() {
     }
 }
 
-/// Softmax attention of one query vector over `length` tokens; `at` says where a token's vectors lie.
+/// Softmax attention of one query vector over the tokens in `seen`; `at` says where a token's vectors lie.
 fn attend_simply(
     q: &[f32],
     keys: &[f32],
     values: &[f32],
     at: impl Fn(usize) -> usize,
-    length: usize,
+    seen: std::ops::Range<usize>,
 ) -> Vec<f64> {
-    let scores: Vec<f64> = (0..length)
+    let scores: Vec<f64> = seen
+        .clone()
         .map(|token| {
             let dot = (0..q.len()).map(|d| f64::from(q[d]) * f64::from(keys[at(token) + d]));
             dot.sum::<f64>() / (q.len() as f64).sqrt()
@@ -210,7 +236,10 @@ fn attend_simply(
     let weights: Vec<f64> = scores.iter().map(|score| (score - most).exp()).collect();
     let sum: f64 = weights.iter().sum();
     (0..q.len())
-        .map(|d| (0..length).map(|t| weights[t] / sum * f64::from(values[at(t) + d])).sum())
+        .map(|d| {
+            let tokens = seen.clone().zip(&weights);
+            tokens.map(|(t, weight)| weight / sum * f64::from(values[at(t) + d])).sum()
+        })
         .collect()
 }
 
@@ -265,7 +294,8 @@ fn exponentials_are_accurate_and_saturate() {
 #[test]
 fn rotation_keeps_lengths_and_depends_on_the_distance_only() {
     let dim = 16;
-    let table = RopeTable::new(dim, 10_000.0, 64);
+    let frequencies: Vec<f64> = (0..dim / 2).map(|at| 0.5_f64.powi(at as i32)).collect();
+    let table = RopeTable::new(64, &frequencies, 1.0);
     assert_eq!(table.positions(), 64);
     let dot = |q_at: usize, k_at: usize| {
         let (mut q, mut k) = (numbers(16, dim), numbers(17, dim));

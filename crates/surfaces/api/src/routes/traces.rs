@@ -362,8 +362,7 @@ async fn of_release(
         if let Some(found) = api.traces.get(caller.project, id).await? {
             return Ok(found.summary.release_id);
         }
-        let millis = i64::try_from(id.as_u128() >> 80).unwrap_or(i64::MAX);
-        let young = begun.0.saturating_sub(millis.saturating_mul(1_000)) < 600_000_000;
+        let young = begun.0.saturating_sub(id.made_at().0) < 600_000_000;
         if !young || api.store.now().0.saturating_sub(begun.0) > ON_ITS_WAY {
             return Err(unknown(id));
         }

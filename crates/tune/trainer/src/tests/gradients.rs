@@ -3,7 +3,7 @@
 use pelton_kernels::RopeTable;
 use pelton_model::{Adapter, BaseModel, Projection};
 
-use super::{adapter_config, examples, small_model, used_adapter};
+use super::{adapter_config, examples, model_of, small_config, small_model, used_adapter};
 use crate::decoder::Decoder;
 use crate::low_rank::{LowRank, LowRankLayout};
 use crate::worker::{Weighted, Worker};
@@ -23,9 +23,10 @@ struct Wide<'a> {
 impl<'a> Wide<'a> {
     fn new(model: &'a BaseModel, targets: Option<&[Projection]>) -> Self {
         let config = model.config();
+        let rotary = config.rotary().unwrap();
         Self {
             model,
-            rope: RopeTable::new(64, config.head_size(), config.rope_theta),
+            rope: RopeTable::new(64, &rotary.frequencies, rotary.scale),
             low_rank: targets.map(|targets| LowRankLayout::new(&adapter_config(targets), config)),
         }
     }
@@ -84,6 +85,26 @@ fn full_gradients_equal_finite_differences() {
         let (base, examples) = (widen(model.weights()), examples(4, 0));
         let (_, gradients) = wide.run(&base, &[], &examples, 0.0);
         check(&base, &gradients, 5, |base| wide.run(base, &[], &examples, 0.0).0);
+    }
+}
+
+#[test]
+fn gradients_equal_finite_differences_in_every_family() {
+    for config in small_config(true).in_every_family() {
+        let model = model_of(config);
+        let examples = examples(4, 1);
+        // Biases begin at zero and norms at one, where mistakes may not show.
+        let mut base = widen(model.weights());
+        base.iter_mut().enumerate().for_each(|(at, weight)| *weight += (at % 7) as f64 * 0.05);
+        let wide = Wide::new(&model, None);
+        let (_, gradients) = wide.run(&base, &[], &examples, 0.0);
+        check(&base, &gradients, 3, |base| wide.run(base, &[], &examples, 0.0).0);
+
+        let wide = Wide::new(&model, Some(&Projection::ALL));
+        let layout = wide.low_rank.as_ref().unwrap();
+        let pairs = widen(&layout.flatten(&used_adapter(&model, &Projection::ALL)));
+        let (_, gradients) = wide.run(&base, &pairs, &examples, 0.8);
+        check(&pairs, &gradients, 3, |pairs| wide.run(&base, pairs, &examples, 0.8).0);
     }
 }
 

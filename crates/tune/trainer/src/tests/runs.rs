@@ -4,13 +4,12 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use pelton_model::{BaseModel, LlamaConfig};
+use pelton_model::{BaseModel, DecoderConfig};
 
 use super::{examples, small_model};
 use crate::{
-    Example, ExampleSource, GreedyDecoder, Method, Optimizer, Progress, RunLength, Schedule,
-    StopReason, TrainConfig, TrainData, TrainError, TrainOutcome, Trained, model_at_checkpoint,
-    train,
+    Example, ExampleSource, Method, Optimizer, Progress, RunLength, Schedule, StopReason,
+    TrainConfig, TrainData, TrainError, TrainOutcome, Trained, logits, model_at_checkpoint, train,
 };
 
 /// Copies three random tokens: a seventh of the tokens can be known in advance only by copying.
@@ -55,7 +54,7 @@ fn adapter_weights(outcome: &TrainOutcome) -> Vec<f32> {
 
 #[test]
 fn pretraining_learns_to_copy() {
-    let mut config = LlamaConfig::small(12, 64, 96, 2, 2, 1);
+    let mut config = DecoderConfig::small(12, 64, 96, 2, 2, 1);
     config.max_position_embeddings = 64;
     let model = Arc::new(BaseModel::initialize(config, 1).unwrap());
     let settings = TrainConfig {
@@ -75,32 +74,23 @@ fn pretraining_learns_to_copy() {
     assert!(report.best_val_loss.unwrap() < 0.1, "{:?}", report.best_val_loss);
 
     let Trained::Model(model) = &outcome.trained else { panic!("not a model") };
-    let prompts: Vec<_> = held_out.iter().map(|example| example.tokens[..5].to_vec()).collect();
-    let decoder = GreedyDecoder::new(model, None).unwrap();
-    let answers = decoder.complete(&prompts, 8, &[2], 2).unwrap();
-    let right = answers.iter().zip(&held_out).filter(|(a, e)| a[..] == e.tokens[5..8]).count();
+    let right = held_out.iter().filter(|example| writes_copy(model, &example.tokens)).count();
     assert!(right >= 36, "{right} of 40");
-    // Whoever decodes beside a prompt does not change its answer.
-    assert_eq!(decoder.complete(&prompts[..1], 8, &[2], 1).unwrap()[0], answers[0]);
 
     outcome.save(folder.path()).unwrap();
     assert_eq!(BaseModel::load(folder.path()).unwrap().weights(), model.weights());
     assert!(folder.path().join("train_report.json").exists());
 }
 
-#[test]
-fn greedy_decoding_follows_the_logits() {
-    let model = small_model(true);
-    let decoder = GreedyDecoder::new(&model, None).unwrap();
-    let mut tokens = vec![3, 1, 4];
-    let answer = decoder.complete(&[tokens.clone()], 5, &[], 1).unwrap().remove(0);
-    for expected in answer {
-        let logits = decoder.logits(&tokens).unwrap();
-        let last = &logits[logits.len() - 24..];
-        let largest = last.iter().copied().fold(f32::MIN, f32::max);
-        assert!((last[expected as usize] - largest).abs() < 1e-5);
-        tokens.push(expected);
-    }
+/// Whether the most likely tokens after the first five are those that follow.
+fn writes_copy(model: &BaseModel, tokens: &[u32]) -> bool {
+    let rows = logits(model, None, tokens).unwrap();
+    let rows: Vec<&[f32]> = rows.chunks(model.config().vocab_size).collect();
+    (5..8).all(|at| {
+        let row = rows[at - 1];
+        let largest = row.iter().copied().fold(f32::MIN, f32::max);
+        row[tokens[at] as usize] == largest
+    })
 }
 
 /// Runs to the end, stopping (as a kill would) after each number of steps in `stops`. Returns what

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use pelton_model::{BaseModel, LlamaConfig, Projection};
+use pelton_model::{BaseModel, DecoderConfig, Projection};
 use pelton_trainer::{
     Example, ExampleSource, Method, Optimizer, RunLength, TrainConfig, TrainData, train,
 };
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         160 => 448,
         other => other * 8 / 3 / 32 * 32,
     };
-    let config = LlamaConfig::small(vocab, hidden, inner, layers, hidden / 32, hidden / 64);
+    let config = DecoderConfig::small(vocab, hidden, inner, layers, hidden / 32, hidden / 64);
     let model = Arc::new(BaseModel::initialize(config, 1)?);
     let mut settings = TrainConfig {
         threads,
