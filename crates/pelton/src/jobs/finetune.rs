@@ -43,7 +43,7 @@ struct Spec {
 /// What holds where the request says nothing. Chosen on development data of the telco desk.
 mod defaults {
     pub const RANK: u32 = 16;
-    pub const LEARNING_RATE: f64 = 2e-3;
+    pub const LEARNING_RATE: f64 = 1e-3;
     pub const BATCH_TOKENS: u32 = 1_024;
     pub const REHEARSAL: f64 = 0.4;
     pub const KL_TO_BASE: f64 = 1.0;

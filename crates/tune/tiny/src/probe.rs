@@ -53,7 +53,7 @@ impl Default for LoraSettings {
     fn default() -> Self {
         Self {
             rank: 16,
-            rate: 2e-3,
+            rate: 1e-3,
             epochs: 8,
             batch_tokens: 1_024,
             rehearsal: 0.4,
