@@ -1,5 +1,6 @@
 //! Benchmarks: each prints one JSON object with its checks beside the raw figures.
 
+mod engine;
 mod server;
 mod start;
 mod turn;
@@ -24,6 +25,8 @@ pub struct Arguments {
 enum Name {
     /// Time from exec to ready and memory at rest of a server without an engine.
     Start,
+    /// The engine beside llama.cpp, which is built from source if need be.
+    Engine,
     /// One full turn of the wheel on the telco desk and on banking77.
     Turn,
 }
@@ -67,6 +70,7 @@ struct Outcome {
 pub fn run(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
     let (bench, (checks, raw)) = match arguments.name {
         Name::Start => ("start", start::run(root)?),
+        Name::Engine => ("engine", engine::run(root)?),
         Name::Turn => ("turn", turn::run(root, &arguments.data)?),
     };
     let outcome = Outcome { bench, machine: machine(), checks, raw };

@@ -15,7 +15,8 @@ mod vector;
 
 pub use activations::{RopeTable, add_rows, rms_norm, swiglu};
 pub use lane::{LANE, Lane};
-pub use packed_linear::{PackError, PackedLinear, Strided, StridedMut};
+pub use packed_linear::{ColumnsMut, LinearInput, PackError, PackedLinear, Strided, StridedMut};
+pub use packed_q8::Q8Rows;
 pub use paged_attention::{BLOCK_TOKENS, BlockShape, KvBlock, MAX_HEAD_DIM, Queries, attend};
 
 #[cfg(test)]

@@ -106,6 +106,15 @@ impl Decoder {
         self.config.max_position_embeddings
     }
 
+    /// Bytes of weights that every step reads.
+    pub fn weight_bytes(&self) -> usize {
+        let layers = self
+            .layers
+            .iter()
+            .flat_map(|layer| [&layer.query_key_value, &layer.output, &layer.gate_up, &layer.down]);
+        layers.map(|linear| linear.weight.bytes()).sum::<usize>() + self.head.bytes()
+    }
+
     /// Bytes of keys and values per 16 tokens.
     pub fn kv_block_bytes(&self) -> usize {
         self.blocks.bytes()

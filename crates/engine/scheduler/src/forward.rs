@@ -1,13 +1,17 @@
 //! One pass of packed ragged rows through the decoder.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use pelton_kernels::add_bias;
-use pelton_kernels::decode::{Lane, Queries, Strided, StridedMut, attend, rms_norm, swiglu};
+use pelton_kernels::decode::{
+    BLOCK_TOKENS, KvBlock, Lane, Q8Rows, Queries, Strided, StridedMut, attend, rms_norm, swiglu,
+};
 
 use crate::decoder::{Decoder, DecoderLayer, LinearLayer};
 use crate::lora::{LoraGroup, LoraLayer, LoraWeights};
 use crate::paged_kv::SequenceCache;
+use crate::team::Team;
 
 /// The next tokens of one sequence.
 pub(crate) struct Part<'a> {
@@ -30,9 +34,20 @@ pub(crate) struct Workspace {
     attention: Vec<f32>,
     gate_up: Vec<f32>,
     activation: Vec<f32>,
-    lora: Vec<f32>,
+    linear: LinearScratch,
     logits: Vec<f32>,
-    weights: Vec<Lane>,
+}
+
+/// What linear layers need meanwhile.
+#[derive(Debug, Default)]
+struct LinearScratch {
+    rounded: Q8Rows,
+    lora: Vec<f32>,
+}
+
+thread_local! {
+    /// Weights of attention, of the thread that computes it.
+    static ATTENTION_WEIGHTS: RefCell<Vec<Lane>> = RefCell::default();
 }
 
 /// Neighboring rows with the same adapter.
@@ -47,23 +62,24 @@ pub(crate) fn forward<'w>(
     decoder: &Decoder,
     parts: &mut [Part<'_>],
     workspace: &'w mut Workspace,
+    team: &Team,
 ) -> &'w mut [f32] {
     let hidden = decoder.config.hidden_size;
     embed(decoder, parts, &mut workspace.residual);
     let mut segments = segments(parts, |part| part.tokens.len());
     for (index, layer) in decoder.layers.iter().enumerate() {
-        write_keys_and_values(decoder, index, layer, parts, &segments, workspace);
+        write_keys_and_values(decoder, index, layer, parts, &segments, workspace, team);
         if index + 1 == decoder.layers.len() {
             // Nobody reads what the last layer makes of the other rows.
             keep_last_rows(decoder, parts, workspace);
             segments = self::segments(parts, |part| usize::from(part.wants_logits));
-            attend_parts(decoder, index, layer, parts, workspace, |part| {
+            attend_parts(decoder, index, layer, parts, workspace, team, |part| {
                 part.tokens.len() - usize::from(part.wants_logits)
             });
         } else {
-            attend_parts(decoder, index, layer, parts, workspace, |_| 0);
+            attend_parts(decoder, index, layer, parts, workspace, team, |_| 0);
         }
-        finish_layer(decoder, index, layer, &segments, workspace);
+        finish_layer(decoder, index, layer, &segments, workspace, team);
     }
     for part in parts.iter_mut() {
         part.cache.advance(part.tokens.len());
@@ -73,11 +89,11 @@ pub(crate) fn forward<'w>(
     resize(&mut workspace.normed, rows * hidden);
     resize(&mut workspace.logits, rows * vocab);
     rms_norm(&workspace.residual, &decoder.final_norm, epsilon(decoder), &mut workspace.normed);
-    decoder.head.store(
-        Strided { data: &workspace.normed, stride: hidden },
-        rows,
-        StridedMut { data: &mut workspace.logits, stride: vocab },
-    );
+    let input = Strided { data: &workspace.normed, stride: hidden };
+    let input = decoder.head.prepare(input, rows, &mut workspace.linear.rounded);
+    let output = StridedMut { data: &mut workspace.logits, stride: vocab };
+    let columns = output.split_columns(rows, decoder.head.ranges(team.width()));
+    team.each(columns, |columns| decoder.head.run(input, columns, false));
     &mut workspace.logits
 }
 
@@ -131,17 +147,22 @@ struct Linear<'a> {
 }
 
 impl Linear<'_> {
-    fn run(self, segments: &[Segment<'_>], x: &[f32], y: &mut [f32], scratch: &mut Vec<f32>) {
+    fn run(
+        self,
+        team: &Team,
+        segments: &[Segment<'_>],
+        x: &[f32],
+        y: &mut [f32],
+        scratch: &mut LinearScratch,
+    ) {
         let LinearLayer { weight, bias } = self.base;
         let (inputs, outputs) = (weight.inputs(), weight.outputs());
         let rows = segments.last().map_or(0, |segment| segment.rows.end);
         let input = Strided { data: x, stride: inputs };
+        let input = weight.prepare(input, rows, &mut scratch.rounded);
         let output = StridedMut { data: &mut *y, stride: outputs };
-        if self.adds {
-            weight.add(input, rows, output);
-        } else {
-            weight.store(input, rows, output);
-        }
+        let columns = output.split_columns(rows, weight.ranges(team.width()));
+        team.each(columns, |columns| weight.run(input, columns, self.adds));
         if let Some(bias) = bias {
             add_bias(&mut y[..rows * outputs], bias);
         }
@@ -153,7 +174,7 @@ impl Linear<'_> {
                 Strided { data: &x[start * inputs..], stride: inputs },
                 end - start,
                 &mut output,
-                scratch,
+                &mut scratch.lora,
             );
         }
     }
@@ -166,6 +187,7 @@ fn write_keys_and_values(
     parts: &mut [Part<'_>],
     segments: &[Segment<'_>],
     workspace: &mut Workspace,
+    team: &Team,
 ) {
     let config = &decoder.config;
     let (query, kv) = (config.query_size(), config.kv_size());
@@ -179,7 +201,13 @@ fn write_keys_and_values(
         layer: index,
         adds: false,
     };
-    linear.run(segments, &workspace.normed, &mut workspace.query_key_value, &mut workspace.lora);
+    linear.run(
+        team,
+        segments,
+        &workspace.normed,
+        &mut workspace.query_key_value,
+        &mut workspace.linear,
+    );
     let mut rows = workspace.query_key_value.chunks_exact_mut(query + 2 * kv);
     for part in parts {
         let start = part.cache.length();
@@ -228,6 +256,7 @@ fn attend_parts(
     layer: &DecoderLayer,
     parts: &[Part<'_>],
     workspace: &mut Workspace,
+    team: &Team,
     first: impl Fn(&Part<'_>) -> usize,
 ) {
     let config = &decoder.config;
@@ -235,22 +264,33 @@ fn attend_parts(
     let width = query + 2 * config.kv_size();
     let rows = workspace.query_key_value.len() / width;
     resize(&mut workspace.attention, rows * query);
-    let mut row = 0;
-    for part in parts {
-        let skip = first(part);
-        let count = part.tokens.len() - skip;
-        let queries = Queries {
-            rows: Strided { data: &workspace.query_key_value[row * width..], stride: width },
-            count,
-            heads: config.num_attention_heads,
-            first_length: part.cache.length() + skip + 1,
-            window: layer.window,
-        };
-        let blocks: Vec<_> = part.cache.blocks().collect();
-        let out = &mut workspace.attention[row * query..(row + count) * query];
-        attend(decoder.blocks, index, &blocks, queries, out, &mut workspace.weights);
-        row += count;
+    // A team's threads take rows by the block; alone, a part is best taken whole.
+    let most = if team.width() > 1 { BLOCK_TOKENS } else { usize::MAX };
+    let blocks: Vec<Vec<&KvBlock>> =
+        parts.iter().map(|part| part.cache.blocks().collect()).collect();
+    let mut runs = Vec::new();
+    let (mut row, mut rest) = (0, workspace.attention.as_mut_slice());
+    for (part, blocks) in parts.iter().zip(&blocks) {
+        let mut at = first(part);
+        while at < part.tokens.len() {
+            let count = most.min(part.tokens.len() - at);
+            let (out, later) = rest.split_at_mut(count * query);
+            let queries = Queries {
+                rows: Strided { data: &workspace.query_key_value[row * width..], stride: width },
+                count,
+                heads: config.num_attention_heads,
+                first_length: part.cache.length() + at + 1,
+                window: layer.window,
+            };
+            runs.push((queries, blocks, out));
+            (row, at, rest) = (row + count, at + count, later);
+        }
     }
+    team.each(runs, |(queries, blocks, out)| {
+        ATTENTION_WEIGHTS.with_borrow_mut(|weights| {
+            attend(decoder.blocks, index, blocks, queries, out, weights);
+        });
+    });
 }
 
 fn finish_layer(
@@ -259,32 +299,39 @@ fn finish_layer(
     layer: &DecoderLayer,
     segments: &[Segment<'_>],
     workspace: &mut Workspace,
+    team: &Team,
 ) {
     let config = &decoder.config;
     let (hidden, inner) = (config.hidden_size, config.intermediate_size);
     let rows = workspace.residual.len() / hidden;
     let linear = |base, group, adds| Linear { base, group, layer: index, adds };
     linear(&layer.output, |lora| &lora.output, true).run(
+        team,
         segments,
         &workspace.attention,
         &mut workspace.residual,
-        &mut workspace.lora,
+        &mut workspace.linear,
     );
     resize(&mut workspace.normed, rows * hidden);
     resize(&mut workspace.gate_up, rows * 2 * inner);
     resize(&mut workspace.activation, rows * inner);
     rms_norm(&workspace.residual, &layer.mlp_norm, epsilon(decoder), &mut workspace.normed);
     linear(&layer.gate_up, |lora| &lora.gate_up, false).run(
+        team,
         segments,
         &workspace.normed,
         &mut workspace.gate_up,
-        &mut workspace.lora,
+        &mut workspace.linear,
     );
-    swiglu(&workspace.gate_up, inner, &mut workspace.activation);
+    let each = rows.div_ceil(team.width()).max(1);
+    let shares = workspace.gate_up.chunks(2 * inner * each);
+    let shares = shares.zip(workspace.activation.chunks_mut(inner * each));
+    team.each(shares, |(gate_up, activation)| swiglu(gate_up, inner, activation));
     linear(&layer.down, |lora| &lora.down, true).run(
+        team,
         segments,
         &workspace.activation,
         &mut workspace.residual,
-        &mut workspace.lora,
+        &mut workspace.linear,
     );
 }

@@ -25,6 +25,7 @@ mod scheduler;
 mod sequence;
 mod step_loop;
 mod stop_strings;
+mod team;
 mod worker;
 
 pub use adapter_registry::{AdapterError, AdapterInfo};

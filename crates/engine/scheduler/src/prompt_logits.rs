@@ -6,6 +6,7 @@ use crate::forward::{Part, Workspace, forward};
 use crate::lora::LoraWeights;
 use crate::paged_kv::{BlockPool, SequenceCache, blocks_for};
 use crate::prefix_cache::PrefixCache;
+use crate::team::Team;
 use crate::{Decoder, SchedulerError};
 
 /// Logits after every token, `[tokens, vocab]`: one token at a time over the paged cache, as decoding does it.
@@ -45,7 +46,7 @@ pub fn logits(
             adapter: adapter.as_ref(),
             wants_logits: true,
         };
-        rows.extend_from_slice(forward(decoder, &mut [part], &mut workspace));
+        rows.extend_from_slice(forward(decoder, &mut [part], &mut workspace, &Team::default()));
     }
     Ok(rows)
 }

@@ -13,6 +13,7 @@ use crate::lora::LoraWeights;
 use crate::paged_kv::{BlockPool, SequenceCache};
 use crate::plain_decoder;
 use crate::prefix_cache::PrefixCache;
+use crate::team::Team;
 use crate::{
     AdapterError, Completion, Decoder, Event, FinishReason, GenerateRequest, Limits, Sampling,
     Scheduler, SubmitError,
@@ -115,6 +116,16 @@ fn engine_logits(
     chunks: &[usize],
     adapter: Option<&LoraWeights>,
 ) -> Vec<f32> {
+    team_logits(&Team::default(), decoder, tokens, chunks, adapter)
+}
+
+fn team_logits(
+    team: &Team,
+    decoder: &Decoder,
+    tokens: &[u32],
+    chunks: &[usize],
+    adapter: Option<&LoraWeights>,
+) -> Vec<f32> {
     let mut pool = BlockPool::new(decoder.blocks, 1000);
     let mut prefixes = PrefixCache::new();
     let mut cache = SequenceCache::default();
@@ -126,7 +137,7 @@ fn engine_logits(
         pool.grow(&mut cache, now.len(), &mut prefixes);
         let wants_logits = rest.is_empty();
         let part = Part { tokens: now, cache: &mut cache, adapter, wants_logits };
-        let logits = forward(decoder, &mut [part], &mut workspace);
+        let logits = team.pass(|| forward(decoder, &mut [part], &mut workspace, team));
         if wants_logits {
             return logits.to_vec();
         }
@@ -175,6 +186,26 @@ fn logits_equal_the_formulas_in_every_family() {
             assert!(difference < 1e-4, "{family}, length {length}: {difference}");
             for chunks in [&[1][..], &[5, 1, 1], &[16, 1], &[7, 20]] {
                 assert_eq!(engine_logits(&decoder, &tokens[..length], chunks, None), whole);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_team_computes_the_same_bits_as_one_thread() {
+    let tokens = prompt(3, 70);
+    let loaded = adapter(2, &Projection::ALL);
+    for config in model().config().in_every_family() {
+        let model = BaseModel::initialize(config, 6).unwrap();
+        for precision in [Precision::F32, Precision::Q8_0] {
+            let decoder = Decoder::new(&model, precision).unwrap();
+            let lora = LoraWeights::new(&loaded, model.config()).unwrap();
+            for threads in [1, 2, 5] {
+                let team = Team::start(threads).unwrap();
+                for (chunks, adapter) in [(&[][..], None), (&[40, 1, 1], Some(&lora))] {
+                    let alone = engine_logits(&decoder, &tokens, chunks, adapter);
+                    assert_eq!(team_logits(&team, &decoder, &tokens, chunks, adapter), alone);
+                }
             }
         }
     }

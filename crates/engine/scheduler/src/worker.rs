@@ -1,7 +1,8 @@
 //! Threads that each carry a share of a step's sequences through the whole model.
 //!
 //! The share is owned by the worker while it runs, so that nothing is locked and no layer waits for
-//! another thread; the step ends when all shares are back.
+//! another thread; the step ends when all shares are back. A model that no cache holds has one worker,
+//! whose team divides every operator instead.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -13,6 +14,10 @@ use crate::SchedulerError;
 use crate::decoder::Decoder;
 use crate::forward::{Workspace, forward};
 use crate::sequence::Sequence;
+use crate::team::Team;
+
+/// Weights beyond this size come from memory at every step.
+const LARGE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Sequences with the number of tokens that each computes in this step.
 pub(crate) type Share = Vec<(Sequence, usize)>;
@@ -29,15 +34,19 @@ pub(crate) struct Engine {
 pub(crate) struct Workers {
     engine: Engine,
     workspace: Workspace,
+    team: Team,
     inboxes: Vec<Sender<Share>>,
     finished: Receiver<Share>,
 }
 
 impl Workers {
-    /// Starts `threads - 1` threads; the caller's is the last.
+    /// Starts what shares `threads` threads, the caller's included.
     pub(crate) fn start(engine: Engine, threads: usize) -> Result<Self, SchedulerError> {
+        let large = threads > 1 && engine.decoder.weight_bytes() > LARGE_BYTES;
+        let team = if large { Team::start(threads)? } else { Team::default() };
+        let workers = if large { 1 } else { threads.max(1) };
         let (done, finished) = channel();
-        let inboxes = (1..threads.max(1))
+        let inboxes = (1..workers)
             .map(|number| {
                 let (inbox, shares) = channel();
                 let (engine, done) = (engine.clone(), done.clone());
@@ -48,10 +57,10 @@ impl Workers {
                 Ok(inbox)
             })
             .collect::<Result<_, SchedulerError>>()?;
-        Ok(Self { engine, workspace: Workspace::default(), inboxes, finished })
+        Ok(Self { engine, workspace: Workspace::default(), team, inboxes, finished })
     }
 
-    /// Threads, the caller's included.
+    /// Workers, the caller's thread included.
     pub(crate) fn count(&self) -> usize {
         self.inboxes.len() + 1
     }
@@ -66,7 +75,8 @@ impl Workers {
                 sent += 1;
             }
         }
-        let own = run_share(&self.engine, own, &mut self.workspace);
+        let (engine, workspace, team) = (&self.engine, &mut self.workspace, &self.team);
+        let own = team.pass(|| run_share(engine, own, workspace, team));
         let mut sequences: Vec<Sequence> = own.into_iter().map(|(sequence, _)| sequence).collect();
         for _ in 0..sent {
             let share = self.finished.recv().ok()?;
@@ -77,21 +87,21 @@ impl Workers {
 }
 
 fn serve(engine: &Engine, shares: &Receiver<Share>, done: &Sender<Share>) {
-    let mut workspace = Workspace::default();
+    let (mut workspace, alone) = (Workspace::default(), Team::default());
     while let Ok(share) = shares.recv() {
-        if done.send(run_share(engine, share, &mut workspace)).is_err() {
+        if done.send(run_share(engine, share, &mut workspace, &alone)).is_err() {
             return;
         }
     }
 }
 
-fn run_share(engine: &Engine, mut share: Share, workspace: &mut Workspace) -> Share {
+fn run_share(engine: &Engine, mut share: Share, workspace: &mut Workspace, team: &Team) -> Share {
     // Neighbors with the same adapter run through it together.
     share.sort_by_key(|(sequence, _)| sequence.admitted.prefix_root());
     let mut parts: Vec<_> =
         share.iter_mut().map(|(sequence, tokens)| sequence.part(*tokens)).collect();
     let wants: Vec<bool> = parts.iter().map(|part| part.wants_logits).collect();
-    let logits = forward(&engine.decoder, &mut parts, workspace);
+    let logits = forward(&engine.decoder, &mut parts, workspace, team);
     let wanting = share.iter_mut().zip(wants).filter(|(_, wants)| *wants);
     let vocab = engine.decoder.config().vocab_size;
     for (((sequence, _), _), logits) in wanting.zip(logits.chunks_exact_mut(vocab)) {

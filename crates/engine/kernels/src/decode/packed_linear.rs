@@ -5,12 +5,12 @@
 //! Weights of 8 bits have panels of their own, in `packed_q8`.
 
 use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::ops::Range;
 
-use super::instruction_set::{
-    BASELINE_FUSES, InstructionSet, dispatched, instruction_set, multiply_add,
-};
+use super::instruction_set::{BASELINE_FUSES, InstructionSet, instruction_set, multiply_add};
 use super::lane::{LANE, Lane};
-use super::packed_q8::{self, Q8Rows, Q8Tile, Q8Weights};
+use super::packed_q8::{self, Q8Panel, Q8Rows, Q8Tile, Q8Weights};
 
 /// Outputs of a panel.
 pub(super) const PANEL: usize = 2 * LANE;
@@ -53,6 +53,68 @@ pub struct StridedMut<'a> {
     pub data: &'a mut [f32],
     /// Floats from one row to the next.
     pub stride: usize,
+}
+
+/// Some columns of some rows, to write while others write other columns of the same rows.
+#[derive(Debug)]
+pub struct ColumnsMut<'a> {
+    first: *mut f32,
+    stride: usize,
+    rows: usize,
+    columns: Range<usize>,
+    _rows: PhantomData<&'a mut [f32]>,
+}
+
+#[expect(unsafe_code, reason = "raw pointers are not Send by themselves")]
+// SAFETY: no two of these reach the same float, as `StridedMut::split_columns` makes sure.
+unsafe impl Send for ColumnsMut<'_> {}
+
+impl<'a> StridedMut<'a> {
+    /// Cuts the first `rows` rows at columns; `ranges` are in order and do not overlap.
+    ///
+    /// # Panics
+    /// Where the ranges overlap or reach beyond the rows.
+    pub fn split_columns(
+        self,
+        rows: usize,
+        ranges: impl IntoIterator<Item = Range<usize>>,
+    ) -> impl Iterator<Item = ColumnsMut<'a>> {
+        let (first, stride, length) = (self.data.as_mut_ptr(), self.stride, self.data.len());
+        let mut next = 0;
+        ranges.into_iter().map(move |columns| {
+            let ends = rows.saturating_sub(1) * stride + columns.end;
+            assert!(next <= columns.start && columns.start <= columns.end, "columns overlap");
+            assert!(columns.end <= stride || rows <= 1, "columns reach into the next row");
+            assert!(rows == 0 || ends <= length, "output rows are missing");
+            next = columns.end;
+            ColumnsMut { first, stride, rows, columns, _rows: PhantomData }
+        })
+    }
+}
+
+impl ColumnsMut<'_> {
+    /// `columns` of a row, counted as in the whole row.
+    #[expect(unsafe_code, reason = "neighbors write the same rows")]
+    fn row(&mut self, row: usize, columns: Range<usize>) -> &mut [f32] {
+        assert!(row < self.rows, "there is no such row");
+        assert!(self.columns.start <= columns.start && columns.end <= self.columns.end);
+        // SAFETY: the columns are this one's own, and were checked against the slice that they were cut from,
+        // which is borrowed as long as `self` lives.
+        unsafe {
+            std::slice::from_raw_parts_mut(
+                self.first.add(row * self.stride + columns.start),
+                columns.len(),
+            )
+        }
+    }
+}
+
+/// Rows of inputs, made ready for a linear operator.
+#[derive(Debug, Clone, Copy)]
+pub struct LinearInput<'a> {
+    x: Strided<'a>,
+    rows: usize,
+    rounded: Option<&'a Q8Rows>,
 }
 
 /// A linear operator without bias, ready to run.
@@ -121,72 +183,125 @@ impl PackedLinear {
 
     /// `y = x Wᵀ` for `rows` rows.
     pub fn store(&self, x: Strided<'_>, rows: usize, y: StridedMut<'_>) {
-        self.run(x, rows, y, false);
+        self.run_alone(x, rows, y, false);
     }
 
     /// `y += x Wᵀ` for `rows` rows.
     pub fn add(&self, x: Strided<'_>, rows: usize, y: StridedMut<'_>) {
-        self.run(x, rows, y, true);
+        self.run_alone(x, rows, y, true);
     }
 
-    fn run(&self, x: Strided<'_>, rows: usize, y: StridedMut<'_>, add: bool) {
-        if rows == 0 || self.outputs == 0 {
-            return;
-        }
-        assert!(x.data.len() >= (rows - 1) * x.stride + self.inputs, "input rows are missing");
-        assert!(y.data.len() >= (rows - 1) * y.stride + self.outputs, "output rows are missing");
-        match &self.panels {
-            Panels::F32(lanes) => self.run_f32(lanes, x, rows, y, add),
-            Panels::Q8(weights) => self.run_q8(weights, x, rows, y, add),
-        }
-    }
-
-    fn run_f32(&self, lanes: &[Lane], x: Strided<'_>, rows: usize, y: StridedMut<'_>, add: bool) {
-        let mut tile = [[Lane::ZERO; 2]; MAX_TILE_ROWS];
-        for (panel, from) in (0..self.outputs).step_by(PANEL).enumerate() {
-            let columns = PANEL.min(self.outputs - from);
-            let weights = self.panel(lanes, panel);
-            let mut row = 0;
-            while row < rows {
-                let tile_rows = tile_height(rows - row);
-                let x = Strided { data: &x.data[row * x.stride..], stride: x.stride };
-                weights.multiply(x, self.inputs, tile_rows, &mut tile);
-                let out = &mut y.data[row * y.stride + from..];
-                write_tile(&tile[..tile_rows], out, y.stride, columns, add);
-                row += tile_rows;
-            }
-        }
-    }
-
-    fn run_q8(
-        &self,
-        weights: &Q8Weights,
-        x: Strided<'_>,
-        rows: usize,
-        y: StridedMut<'_>,
-        add: bool,
-    ) {
+    fn run_alone(&self, x: Strided<'_>, rows: usize, y: StridedMut<'_>, add: bool) {
         ROUNDED.with_borrow_mut(|rounded| {
-            rounded.round(x, rows, self.inputs);
-            let mut tile = Q8Tile::default();
-            for (panel, from) in (0..self.outputs).step_by(PANEL).enumerate() {
-                let columns = PANEL.min(self.outputs - from);
-                let weights = weights.panel(panel);
-                let mut row = 0;
-                while row < rows {
-                    let height = packed_q8::tile_height(rows - row);
-                    weights.multiply(rounded, row, height, &mut tile);
-                    let out = &mut y.data[row * y.stride + from..];
-                    write_tile(&tile[..height], out, y.stride, columns, add);
-                    row += height;
-                }
+            let input = self.prepare(x, rows, rounded);
+            for columns in y.split_columns(rows, std::iter::once(0..self.outputs)) {
+                self.run(input, columns, add);
             }
         });
+    }
+
+    /// Rounds rows of inputs where the weights are rounded; `rounded` keeps them.
+    ///
+    /// # Panics
+    /// Where `x` has fewer rows.
+    pub fn prepare<'a>(
+        &self,
+        x: Strided<'a>,
+        rows: usize,
+        rounded: &'a mut Q8Rows,
+    ) -> LinearInput<'a> {
+        let needed = if rows == 0 { 0 } else { (rows - 1) * x.stride + self.inputs };
+        assert!(x.data.len() >= needed, "input rows are missing");
+        let rounded = match &self.panels {
+            Panels::F32(_) => None,
+            Panels::Q8(_) => {
+                rounded.round(x, rows, self.inputs);
+                Some(&*rounded)
+            }
+        };
+        LinearInput { x, rows, rounded }
+    }
+
+    /// Cuts the outputs into at most `parts` ranges that [`Self::run`] can compute by themselves.
+    pub fn ranges(&self, parts: usize) -> impl Iterator<Item = Range<usize>> {
+        let panels = self.outputs.div_ceil(PANEL);
+        let parts = parts.clamp(1, panels.max(1));
+        let start = move |part: usize| panels * part / parts * PANEL;
+        let outputs = self.outputs;
+        (0..parts).map(move |part| start(part).min(outputs)..start(part + 1).min(outputs))
+    }
+
+    /// Computes the columns of `y`, which are a range of [`Self::ranges`]; `add` keeps what is there.
+    ///
+    /// # Panics
+    /// Where `input` was prepared for another operator, or `y` has other columns or rows.
+    pub fn run(&self, input: LinearInput<'_>, mut y: ColumnsMut<'_>, add: bool) {
+        let columns = y.columns.clone();
+        assert!(columns.start.is_multiple_of(PANEL) && columns.end <= self.outputs, "columns");
+        assert!(input.rows <= y.rows, "output rows are missing");
+        let rounded = matches!(self.panels, Panels::Q8(_));
+        assert_eq!(input.rounded.is_some(), rounded, "the input is for another operator");
+        for from in columns.clone().step_by(PANEL) {
+            let columns = from..(from + PANEL).min(columns.end);
+            match &self.panels {
+                Panels::F32(lanes) => {
+                    let panel = self.panel(lanes, from / PANEL);
+                    self.run_f32(panel, input, &mut y, &columns, add);
+                }
+                Panels::Q8(weights) => {
+                    let (panel, rounded) = (weights.panel(from / PANEL), input.rounded);
+                    rounded.into_iter().for_each(|rounded| {
+                        run_q8(panel, rounded, input.rows, &mut y, &columns, add);
+                    });
+                }
+            }
+        }
+    }
+
+    fn run_f32(
+        &self,
+        panel: Panel<'_>,
+        input: LinearInput<'_>,
+        y: &mut ColumnsMut<'_>,
+        columns: &Range<usize>,
+        add: bool,
+    ) {
+        let mut tile = [[Lane::ZERO; 2]; MAX_TILE_ROWS];
+        let mut row = 0;
+        while row < input.rows {
+            let height = tile_height(input.rows - row);
+            let x = Strided { data: &input.x.data[row * input.x.stride..], ..input.x };
+            panel.multiply(x, self.inputs, height, &mut tile);
+            for (at, sums) in tile[..height].iter().enumerate() {
+                write_row(sums, y.row(row + at, columns.clone()), add);
+            }
+            row += height;
+        }
     }
 
     fn panel<'a>(&self, lanes: &'a [Lane], panel: usize) -> Panel<'a> {
         let size = self.inputs * 2;
         Panel(&lanes[panel * size..(panel + 1) * size])
+    }
+}
+
+fn run_q8(
+    panel: Q8Panel<'_>,
+    rounded: &Q8Rows,
+    rows: usize,
+    y: &mut ColumnsMut<'_>,
+    columns: &Range<usize>,
+    add: bool,
+) {
+    let mut tile = Q8Tile::default();
+    let mut row = 0;
+    while row < rows {
+        let height = packed_q8::tile_height(rows - row);
+        panel.multiply(rounded, row, height, &mut tile);
+        for (at, sums) in tile[..height].iter().enumerate() {
+            write_row(sums, y.row(row + at, columns.clone()), add);
+        }
+        row += height;
     }
 }
 
@@ -214,33 +329,15 @@ fn tile_height(rows: usize) -> usize {
     }
 }
 
-dispatched! {
-    /// Stores or adds a tile's sums into rows of `columns` floats, `stride` apart.
-    fn write_tile(
-        tile: &[[Lane; 2]],
-        y: &mut [f32],
-        stride: usize,
-        columns: usize,
-        add: bool,
-    ) = write_rows;
-}
-
+/// Stores or adds one row's sums.
 #[inline(always)]
-fn write_rows<const FUSED: bool>(
-    tile: &[[Lane; 2]],
-    y: &mut [f32],
-    stride: usize,
-    columns: usize,
-    add: bool,
-) {
-    for (sums, y) in tile.iter().zip(y.chunks_mut(stride)) {
-        for (y, sum) in y[..columns].chunks_mut(LANE).zip(sums) {
-            match <&mut [f32; LANE]>::try_from(&mut *y) {
-                Ok(y) if add => *y = std::array::from_fn(|at| y[at] + sum.0[at]),
-                Ok(y) => *y = sum.0,
-                Err(_) if add => y.iter_mut().zip(&sum.0).for_each(|(y, sum)| *y += sum),
-                Err(_) => y.copy_from_slice(&sum.0[..y.len()]),
-            }
+fn write_row(sums: &[Lane; 2], y: &mut [f32], add: bool) {
+    for (y, sum) in y.chunks_mut(LANE).zip(sums) {
+        match <&mut [f32; LANE]>::try_from(&mut *y) {
+            Ok(y) if add => *y = std::array::from_fn(|at| y[at] + sum.0[at]),
+            Ok(y) => *y = sum.0,
+            Err(_) if add => y.iter_mut().zip(&sum.0).for_each(|(y, sum)| *y += sum),
+            Err(_) => y.copy_from_slice(&sum.0[..y.len()]),
         }
     }
 }

@@ -77,9 +77,9 @@ impl Q8Weights {
     }
 }
 
-/// Rows of activations, rounded.
+/// Rows of activations, rounded to 8 bits; a buffer kept between calls.
 #[derive(Debug, Default)]
-pub(super) struct Q8Rows {
+pub struct Q8Rows {
     inputs: usize,
     quants: Vec<i8>,
     /// Per row and block.
@@ -106,7 +106,7 @@ impl Q8Rows {
         }
     }
 
-    /// One row from the `first`-th block of 32 on.
+    /// One row.
     fn row(&self, row: usize) -> Q8Row<'_> {
         let blocks = self.inputs / BLOCK;
         Q8Row {

@@ -3,8 +3,8 @@
 use super::packed_linear::variants;
 use super::paged_attention::attend_plainly;
 use super::{
-    BLOCK_TOKENS, BlockShape, KvBlock, PackError, PackedLinear, Queries, RopeTable, Strided,
-    StridedMut, add_rows, attend, rms_norm, swiglu,
+    BLOCK_TOKENS, BlockShape, KvBlock, PackError, PackedLinear, Q8Rows, Queries, RopeTable,
+    Strided, StridedMut, add_rows, attend, rms_norm, swiglu,
 };
 
 /// A small linear congruential generator: values in [-1, 1), the same on every machine.
@@ -95,6 +95,40 @@ fn a_row_is_the_same_to_the_bit_in_every_batch() {
             assert_eq!(run(&linear, row, 1), expected);
         }
     }
+}
+
+#[test]
+fn ranges_of_outputs_make_up_the_whole() {
+    let (outputs, inputs, rows) = (140, 64, 9);
+    let weight = numbers(3, outputs * inputs);
+    let x = numbers(4, rows * inputs);
+    for linear in [
+        PackedLinear::new(&weight, outputs, inputs).unwrap(),
+        PackedLinear::quantized(&weight, outputs, inputs).unwrap(),
+    ] {
+        let whole = run(&linear, &x, rows);
+        for parts in [1, 2, 3, 100] {
+            let mut y = vec![f32::NAN; rows * outputs];
+            let mut rounded = Q8Rows::default();
+            let input = linear.prepare(Strided { data: &x, stride: inputs }, rows, &mut rounded);
+            let y_rows = StridedMut { data: &mut y, stride: outputs };
+            let columns: Vec<_> = y_rows.split_columns(rows, linear.ranges(parts)).collect();
+            assert!(columns.len() <= parts);
+            // In whatever order, as threads come.
+            for columns in columns.into_iter().rev() {
+                linear.run(input, columns, false);
+            }
+            assert_eq!(y, whole, "{parts} parts");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "columns overlap")]
+fn columns_that_overlap_are_refused() {
+    let mut y = [0.0; 20];
+    let rows = StridedMut { data: &mut y, stride: 10 };
+    let _: Vec<_> = rows.split_columns(2, [0..6, 5..10]).collect();
 }
 
 #[test]

@@ -1,0 +1,171 @@
+"""llama.cpp on the weights of a Hugging Face folder: speed, and the logits that it computes.
+
+    python llama_cpp.py FOLDER GGUF THREADS PROMPT ANSWER SEQUENCES
+
+FOLDER holds a Qwen 2 model with tied embeddings; GGUF is written from it in Q8_0 unless it exists.
+Prints one JSON object. The prompts' tokens are (7919 s + 17 i² + i) mod vocabulary for token i of
+sequence s, as in the engine's own benchmark.
+"""
+
+import ctypes
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+import gguf
+import llama_cpp
+import numpy as np
+from safetensors import safe_open
+
+NAMES = {
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+}
+
+
+def gguf_name(name):
+    if name == "model.embed_tokens.weight":
+        return "token_embd.weight"
+    if name == "model.norm.weight":
+        return "output_norm.weight"
+    _, _, layer, rest = name.split(".", 3)
+    module, kind = rest.rsplit(".", 1)
+    return f"blk.{layer}.{NAMES[module]}.{kind}"
+
+
+def write_gguf(folder, path):
+    config = json.loads((folder / "config.json").read_text())
+    writer = gguf.GGUFWriter(str(path), "qwen2")
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(config["num_attention_heads"])
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_rope_freq_base(config["rope_theta"])
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_vocab_size(config["vocab_size"])
+    writer.add_tokenizer_model("none")
+    kind = gguf.GGMLQuantizationType.Q8_0
+    with safe_open(folder / "model.safetensors", "np") as tensors:
+        for name in tensors.keys():
+            weight = tensors.get_tensor(name)
+            if weight.ndim == 2:
+                weight = gguf.quants.quantize(weight, kind)
+                writer.add_tensor(gguf_name(name), weight, raw_dtype=kind)
+            else:
+                writer.add_tensor(gguf_name(name), weight)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+class Engine:
+    def __init__(self, path, threads, sequences, context):
+        llama_cpp.llama_backend_init()
+        quiet = llama_cpp.llama_log_callback(lambda *_: None)
+        llama_cpp.llama_log_set(quiet, ctypes.c_void_p(0))
+        self.quiet = quiet
+        self.model = llama_cpp.llama_model_load_from_file(
+            str(path).encode(), llama_cpp.llama_model_default_params()
+        )
+        params = llama_cpp.llama_context_default_params()
+        params.n_ctx = context * sequences
+        params.n_batch = params.n_ubatch = 512
+        params.n_seq_max = sequences
+        params.n_threads = params.n_threads_batch = threads
+        self.context = llama_cpp.llama_init_from_model(self.model, params)
+        self.vocab = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self.model))
+        self.batch = llama_cpp.llama_batch_init(512, 0, sequences)
+
+    def clear(self):
+        llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self.context), True)
+
+    def decode(self, rows):
+        """`rows` are (token, position, sequence, wants logits)."""
+        batch = self.batch
+        batch.n_tokens = len(rows)
+        for at, (token, position, sequence, wants) in enumerate(rows):
+            batch.token[at] = int(token)
+            batch.pos[at] = position
+            batch.n_seq_id[at] = 1
+            batch.seq_id[at][0] = sequence
+            batch.logits[at] = wants
+        if llama_cpp.llama_decode(self.context, batch) != 0:
+            raise RuntimeError("llama_decode failed")
+
+    def logits(self, row):
+        pointer = llama_cpp.llama_get_logits_ith(self.context, row)
+        return np.ctypeslib.as_array(pointer, shape=(self.vocab,))
+
+
+def prompt(sequence, length, vocab):
+    return [(7919 * sequence + 17 * at * at + at) % vocab for at in range(length)]
+
+
+def read(engine, tokens, sequence):
+    for start in range(0, len(tokens), 512):
+        part = tokens[start : start + 512]
+        last = start + len(part) == len(tokens)
+        rows = [
+            (token, start + at, sequence, int(last and at + 1 == len(part)))
+            for at, token in enumerate(part)
+        ]
+        engine.decode(rows)
+    return engine.logits(len(part) - 1).copy()
+
+
+def main():
+    folder, path = Path(sys.argv[1]), Path(sys.argv[2])
+    threads, length, answer, sequences = map(int, sys.argv[3:7])
+    if not path.exists():
+        write_gguf(folder, path)
+    engine = Engine(path, threads, sequences, length + answer + 16)
+    read(engine, prompt(99, 16, engine.vocab), 0)
+
+    engine.clear()
+    begun = time.perf_counter()
+    logits = read(engine, prompt(0, length, engine.vocab), 0)
+    prefill = length / (time.perf_counter() - begun)
+
+    token, begun = int(logits.argmax()), time.perf_counter()
+    for at in range(answer):
+        engine.decode([(token, length + at, 0, 1)])
+        token = int(engine.logits(0).argmax())
+    decode = answer / (time.perf_counter() - begun)
+
+    engine.clear()
+    begun = time.perf_counter()
+    tokens = [
+        int(read(engine, prompt(sequence, length, engine.vocab), sequence).argmax())
+        for sequence in range(sequences)
+    ]
+    for at in range(answer - 1):
+        engine.decode([(token, length + at, sequence, 1) for sequence, token in enumerate(tokens)])
+        tokens = [int(engine.logits(row).argmax()) for row in range(sequences)]
+    together = sequences * (length + answer) / (time.perf_counter() - begun)
+    print(
+        json.dumps(
+            {
+                "prefill_tokens_per_s": prefill,
+                "decode_tokens_per_s": decode,
+                "together_tokens_per_s": together,
+                "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                "first_logits": [float(logit) for logit in logits[:64]],
+                "first_token": int(logits.argmax()),
+            }
+        )
+    )
+
+
+main()
