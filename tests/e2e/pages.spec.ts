@@ -86,7 +86,7 @@ interface Measured extends Listed {
   exact_match: { value: number }
 }
 
-/** A base model and an adapter on the same test split, the largest test first; else any two of one suite. */
+/** The best of a base model and the best adapter on the same test split; else any two of one suite. */
 function comparable(evaluations: Measured[]): [string, string] | null {
   const pairs = evaluations.flatMap((a) =>
     evaluations.filter((b) => a.id !== b.id && JSON.stringify(a.suite) === JSON.stringify(b.suite)).map((b) => ({ a, b })),
@@ -94,7 +94,8 @@ function comparable(evaluations: Measured[]): [string, string] | null {
   const tuned = pairs.filter(
     ({ a, b }) => a.target.model && !a.target.adapter && b.target.adapter && JSON.stringify(a.suite).includes('dataset'),
   )
-  const [best] = tuned.sort((one, other) => other.b.exact_match.value - one.b.exact_match.value)
+  const score = (measured: Measured) => measured.exact_match.value
+  const [best] = tuned.sort((one, other) => score(other.b) - score(one.b) || score(other.a) - score(one.a))
   const chosen = best ?? pairs[0]
   return chosen ? [chosen.a.id, chosen.b.id] : null
 }

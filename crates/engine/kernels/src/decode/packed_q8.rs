@@ -211,6 +211,20 @@ fn rows<const ROWS: usize>(x: &Q8Rows, first: usize) -> [Q8Row<'_>; ROWS] {
     std::array::from_fn(|row| x.row(first + row))
 }
 
+/// Weights and scales by block, once every row is known to have as many blocks.
+fn blocks_of<'a>(
+    panel: Q8Panel<'a>,
+    rows: &[Q8Row<'_>],
+) -> (&'a [[Quad; 2 * QUADS]], &'a [[Lane; 2]]) {
+    let blocks = panel.quads.as_chunks().0;
+    for row in rows {
+        assert!(row.quants.len() >= blocks.len() * BLOCK, "activations are missing");
+        assert!(row.scales.len() >= blocks.len(), "scales are missing");
+        assert!(row.corrections.len() >= blocks.len(), "corrections are missing");
+    }
+    (blocks, panel.scales.as_chunks().0)
+}
+
 /// What the loops are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Variant {
@@ -249,7 +263,7 @@ fn baseline_tile<const ROWS: usize>(
 ) {
     let Some(tile) = tile else { return };
     let mut sums = [[Lane::ZERO; 2]; ROWS];
-    let (blocks, _) = panel.quads.as_chunks::<{ 2 * QUADS }>();
+    let (blocks, _) = blocks_of(panel, &rows);
     for (block, quads) in blocks.iter().enumerate() {
         for (row, sums) in rows.iter().zip(&mut sums) {
             let quants = &row.quants[block * BLOCK..][..BLOCK];
@@ -288,7 +302,7 @@ mod vnni {
         _mm512_store_ps,
     };
 
-    use super::{BLOCK, Lane, Q8Panel, Q8Row, QUAD, QUADS};
+    use super::{BLOCK, Lane, Q8Panel, Q8Row, QUAD, QUADS, blocks_of};
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma")]
     pub(super) fn tile<const ROWS: usize>(
@@ -297,13 +311,7 @@ mod vnni {
         tile: Option<&mut [[Lane; 2]; ROWS]>,
     ) {
         let Some(tile) = tile else { return };
-        let (blocks, _) = panel.quads.as_chunks::<{ 2 * QUADS }>();
-        let (scales, _) = panel.scales.as_chunks::<2>();
-        for row in &rows {
-            assert!(row.quants.len() >= blocks.len() * BLOCK, "activations are missing");
-            assert!(row.scales.len() >= blocks.len(), "scales are missing");
-            assert!(row.corrections.len() >= blocks.len(), "corrections are missing");
-        }
+        let (blocks, scales) = blocks_of(panel, &rows);
         let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
         for (block, (quads, scales)) in blocks.iter().zip(scales).enumerate() {
             // SAFETY: `block` is within each row, as asserted; quads and lanes are 64-byte aligned.
@@ -354,7 +362,7 @@ mod avx2 {
         _mm256_store_ps,
     };
 
-    use super::{BLOCK, Lane, Q8Panel, Q8Row, QUAD, QUADS};
+    use super::{BLOCK, Lane, Q8Panel, Q8Row, QUAD, QUADS, blocks_of};
 
     #[target_feature(enable = "avx2,fma")]
     pub(super) fn tile<const ROWS: usize>(
@@ -363,13 +371,7 @@ mod avx2 {
         tile: Option<&mut [[Lane; 2]; ROWS]>,
     ) {
         let Some(tile) = tile else { return };
-        let (blocks, _) = panel.quads.as_chunks::<{ 2 * QUADS }>();
-        let (scales, _) = panel.scales.as_chunks::<2>();
-        for row in &rows {
-            assert!(row.quants.len() >= blocks.len() * BLOCK, "activations are missing");
-            assert!(row.scales.len() >= blocks.len(), "scales are missing");
-            assert!(row.corrections.len() >= blocks.len(), "corrections are missing");
-        }
+        let (blocks, scales) = blocks_of(panel, &rows);
         for quarter in 0..4 {
             let (half, offset) = (quarter / 2, quarter % 2 * 8);
             let mut sums = [_mm256_setzero_ps(); ROWS];
