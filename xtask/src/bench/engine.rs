@@ -26,7 +26,7 @@ pub fn run(root: &Path) -> anyhow::Result<(Vec<Check>, Value)> {
     let (mut own, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..TRIALS {
         own.push(object(Command::new(&engine).arg(&model).args(&numbers), "the engine")?);
-        let script = root.join("bench/llama_cpp.py");
+        let script = root.join("bench/llama_peer.py");
         let mut peer = Command::new(&python);
         theirs.push(object(peer.arg(script).arg(&model).arg(&gguf).args(&numbers), "llama.cpp")?);
     }

@@ -2,7 +2,7 @@
 //!
 //! `beside_llama_cpp make FOLDER` writes a random model of Qwen2.5-0.5B's shape;
 //! `beside_llama_cpp FOLDER THREADS PROMPT ANSWER SEQUENCES` prints one JSON object. Prompts are those of
-//! `bench/llama_cpp.py`.
+//! `bench/llama_peer.py`.
 
 use std::io::Write as _;
 use std::path::Path;

@@ -1,6 +1,6 @@
 """llama.cpp on the weights of a Hugging Face folder: speed, and the logits that it computes.
 
-    python llama_cpp.py FOLDER GGUF THREADS PROMPT ANSWER SEQUENCES
+    python llama_peer.py FOLDER GGUF THREADS PROMPT ANSWER SEQUENCES
 
 FOLDER holds a Qwen 2 model with tied embeddings; GGUF is written from it in Q8_0 unless it exists.
 Prints one JSON object. The prompts' tokens are (7919 s + 17 i² + i) mod vocabulary for token i of
