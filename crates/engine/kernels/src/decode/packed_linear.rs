@@ -249,10 +249,10 @@ impl PackedLinear {
                     self.run_f32(panel, input, &mut y, &columns, add);
                 }
                 Panels::Q8(weights) => {
-                    let (panel, rounded) = (weights.panel(from / PANEL), input.rounded);
-                    rounded.into_iter().for_each(|rounded| {
+                    let panel = weights.panel(from / PANEL);
+                    if let Some(rounded) = input.rounded {
                         run_q8(panel, rounded, input.rows, &mut y, &columns, add);
-                    });
+                    }
                 }
             }
         }

@@ -9,7 +9,9 @@
 
 use half::f16;
 
-use super::instruction_set::{BASELINE_FUSES, dispatched, multiply_add};
+use super::instruction_set::{
+    BASELINE_FUSES, InstructionSet, dispatched, instruction_set, multiply_add,
+};
 use super::lane::{LANE, Lane};
 use super::packed_linear::{PANEL, Strided};
 use super::vector::ROUND;
@@ -238,20 +240,13 @@ enum Variant {
 impl Variant {
     #[inline]
     fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512vnni")
-                && is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("fma")
-            {
-                return Self::Vnni;
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                return Self::Avx2;
-            }
+        match instruction_set() {
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 if is_x86_feature_detected!("avx512vnni") => Self::Vnni,
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 | InstructionSet::Avx2 => Self::Avx2,
+            InstructionSet::Baseline => Self::Baseline,
         }
-        Self::Baseline
     }
 }
 
