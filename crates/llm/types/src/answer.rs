@@ -5,13 +5,13 @@ use crate::usage::{Usage, if_readable};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// A whole answer: `chat.completion`.
+/// A whole answer: `chat.completion` or `text_completion`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// The upstream's id of the answer.
     #[serde(default)]
     pub id: String,
-    /// `chat.completion`
+    /// `chat.completion` or `text_completion`
     #[serde(default)]
     pub object: String,
     /// Seconds since the epoch.
@@ -36,8 +36,12 @@ pub struct Choice {
     /// Which alternative it is.
     #[serde(default)]
     pub index: u32,
-    /// What the model says.
+    /// What the model says, in a conversation.
+    #[serde(default, skip_serializing_if = "AnswerMessage::is_absent")]
     pub message: AnswerMessage,
+    /// What the model writes after a plain prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
     /// `stop`, `length`, `tool_calls`, `content_filter`.
     #[serde(default)]
     pub finish_reason: Option<String>,
@@ -98,9 +102,12 @@ pub struct ChunkChoice {
     /// Which alternative it belongs to.
     #[serde(default)]
     pub index: u32,
-    /// What is added.
+    /// What is added to a message.
     #[serde(default)]
     pub delta: Delta,
+    /// What is added to a plain text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
     /// Set in the alternative's last piece.
     #[serde(default)]
     pub finish_reason: Option<String>,
@@ -153,7 +160,17 @@ impl Answer {
     /// The text of the first alternative.
     #[must_use]
     pub fn text(&self) -> &str {
-        self.choices.first().and_then(|choice| choice.message.content.as_deref()).unwrap_or("")
+        let first = self.choices.first();
+        let text =
+            first.and_then(|choice| choice.text.as_deref().or(choice.message.content.as_deref()));
+        text.unwrap_or("")
+    }
+}
+
+impl AnswerMessage {
+    /// Whether there is no message at all: a plain prompt was completed.
+    fn is_absent(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -165,6 +182,7 @@ impl Chunk {
         self.choices.iter().any(|choice| {
             let Delta { role: _, content, tool_calls, rest } = &choice.delta;
             choice.finish_reason.is_some()
+                || choice.text.as_deref().is_some_and(|text| !text.is_empty())
                 || content.as_deref().is_some_and(|text| !text.is_empty())
                 || !tool_calls.is_empty()
                 || rest.values().any(|value| value.as_str().is_some_and(|text| !text.is_empty()))

@@ -1,7 +1,7 @@
 //! Edits of a request by span: what is not edited keeps its bytes.
 
 use crate::message::Message;
-use crate::request::ChatRequest;
+use crate::request::InferenceRequest;
 use bytes::Bytes;
 use serde_json::Value;
 use std::ops::Range;
@@ -15,7 +15,7 @@ pub enum Edit {
     PrependMessage(Message),
 }
 
-impl ChatRequest {
+impl InferenceRequest {
     /// The body with `edits` applied; the very same bytes where there are none.
     #[must_use]
     pub fn edited(&self, edits: &[Edit]) -> Bytes {
@@ -72,13 +72,14 @@ fn splice(body: &[u8], changes: &[(Range<usize>, Vec<u8>)]) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RequestKind;
     use proptest::prelude::*;
     use serde_json::json;
 
     const BODY: &str = "{ \"model\" : \"telco\",\"x\":[1, 2],\n \"messages\": [ {\"role\":\"user\",\"content\":\"h\\u0069\"}] }";
 
     fn edited(edits: &[Edit]) -> String {
-        let request = ChatRequest::parse(Bytes::from(BODY)).unwrap();
+        let request = InferenceRequest::parse(RequestKind::Chat, Bytes::from(BODY)).unwrap();
         String::from_utf8(request.edited(edits).to_vec()).unwrap()
     }
 
@@ -106,7 +107,7 @@ mod tests {
         ) {
             let mut value = json!({"model": "m", "messages": [{"role": "user", "content": text}]});
             value[&name] = json!({"deep": [number, text, null]});
-            let request = ChatRequest::parse(Bytes::from(value.to_string())).unwrap();
+            let request = InferenceRequest::parse(RequestKind::Chat, Bytes::from(value.to_string())).unwrap();
             let edited = request.edited(&[
                 Edit::Set("model", json!(text)),
                 Edit::Set("temperature", json!(number)),

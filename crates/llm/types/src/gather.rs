@@ -47,7 +47,7 @@ impl Gather {
     }
 
     fn add_choice(&mut self, piece: ChunkChoice) {
-        let ChunkChoice { index, delta, finish_reason, logprobs, rest } = piece;
+        let ChunkChoice { index, delta, text, finish_reason, logprobs, rest } = piece;
         let Delta { role, content, tool_calls, rest: delta_rest } = delta;
         let mut budget = Budget { room: &mut self.room, cut: &mut self.cut };
         let part = self.choices.entry(index).or_default();
@@ -58,6 +58,9 @@ impl Gather {
         }
         if let Some(logprobs) = logprobs {
             append_logprobs(&mut part.choice.logprobs, logprobs, &mut budget);
+        }
+        if let Some(text) = text {
+            budget.append(part.choice.text.get_or_insert_default(), &text);
         }
         let message = &mut part.choice.message;
         if let Some(role) = role {
@@ -97,10 +100,14 @@ impl Gather {
     #[must_use]
     pub fn into_answer(self) -> Answer {
         let Self { mut answer, choices, .. } = self;
-        answer.object = "chat.completion".into();
+        let plain = choices.values().any(|part| part.choice.text.is_some());
+        answer.object = if plain { "text_completion" } else { "chat.completion" }.into();
         answer.choices = choices
             .into_values()
             .map(|Part { mut choice, calls }| {
+                if choice.text.is_some() {
+                    return choice;
+                }
                 choice.message.tool_calls = calls.into_values().collect();
                 if choice.message.role.is_empty() {
                     choice.message.role = "assistant".into();
@@ -257,6 +264,29 @@ mod tests {
             "usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5},"system_fingerprint":"fp",
         });
         assert_eq!(serde_json::to_value(gathered.into_answer()).unwrap(), unary);
+    }
+
+    #[test]
+    fn a_stream_of_plain_text_gives_the_unary_answer() {
+        let gathered = gather(
+            1 << 20,
+            &[
+                json!({"id":"a","object":"text_completion","created":5,"model":"m",
+                       "choices":[{"index":0,"text":"On","finish_reason":null,
+                                   "logprobs":{"tokens":["On"],"text_offset":[0]}}]}),
+                json!({"id":"a","choices":[{"index":0,"text":"ce","finish_reason":"length",
+                                            "logprobs":{"tokens":["ce"],"text_offset":[2]}}]}),
+            ],
+        );
+        assert!(gathered.finished());
+        let answer = gathered.into_answer();
+        assert_eq!(answer.text(), "Once");
+        let unary = json!({
+            "id":"a","object":"text_completion","created":5,"model":"m",
+            "choices":[{"index":0,"text":"Once","finish_reason":"length",
+                        "logprobs":{"tokens":["On","ce"],"text_offset":[0,2]}}],
+        });
+        assert_eq!(serde_json::to_value(answer).unwrap(), unary);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One vocabulary for chat requests, answers and streams. Cannot reach I/O.
+//! One vocabulary for requests, answers and streams. Cannot reach I/O.
 //!
 //! A request stays the bytes that the caller sent: what is needed is read from them, and what must
 //! change is edited by span, so that fields unknown here reach the upstream untouched. Answers
@@ -13,6 +13,7 @@ mod error_body;
 mod gather;
 mod message;
 mod request;
+mod request_kind;
 mod sampling;
 mod sse;
 mod usage;
@@ -22,7 +23,8 @@ pub use edit::Edit;
 pub use error_body::{ErrorBody, ErrorDetail};
 pub use gather::Gather;
 pub use message::{Content, FunctionCall, Message, ToolCall, text_of};
-pub use request::{BadRequest, ChatRequest};
+pub use request::{BadRequest, InferenceRequest};
+pub use request_kind::RequestKind;
 pub use sampling::{Sampling, Stop};
 pub use sse::{Frame, FrameTooLong, SseReader, encode_data, encode_done};
 pub use usage::{CompletionDetails, PromptDetails, TokenUsage, Usage};

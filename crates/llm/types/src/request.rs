@@ -1,5 +1,6 @@
-//! A chat request as sent, with what the gateway must know read from it.
+//! A request as sent, with what the gateway must know read from it.
 
+use crate::RequestKind;
 use crate::message::{Message, text_of};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -9,11 +10,13 @@ use serde_json::value::RawValue;
 use std::fmt;
 use std::ops::Range;
 
-/// A chat request: the caller's bytes, and a view of the members that routing needs.
+/// A request: the caller's bytes, and a view of the members that routing needs.
 #[derive(Debug, Clone)]
-pub struct ChatRequest {
+pub struct InferenceRequest {
     body: Bytes,
     members: Vec<Member>,
+    /// What is asked of the model.
+    pub kind: RequestKind,
     /// What the caller asks for: an endpoint's name or a model reference.
     pub model: String,
     /// Whether the answer is to be streamed.
@@ -35,7 +38,7 @@ pub(crate) struct Member {
     pub(crate) value: Range<usize>,
 }
 
-/// The body is not a chat request.
+/// The body is no request of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct BadRequest {
@@ -72,15 +75,16 @@ struct StreamOptions {
     include_usage: Option<bool>,
 }
 
-impl ChatRequest {
-    /// Reads `body`.
+impl InferenceRequest {
+    /// Reads the body of a request of this kind.
     ///
     /// # Errors
     /// [`BadRequest`], with line and column where the JSON is at fault.
-    pub fn parse(body: Bytes) -> Result<Self, BadRequest> {
+    pub fn parse(kind: RequestKind, body: Bytes) -> Result<Self, BadRequest> {
         let Members(spans) =
-            serde_json::from_slice(&body).map_err(|error| at_fault(&error, &body))?;
-        let view: View = serde_json::from_slice(&body).map_err(|error| at_fault(&error, &body))?;
+            serde_json::from_slice(&body).map_err(|error| at_fault(kind, &error, &body))?;
+        let view: View =
+            serde_json::from_slice(&body).map_err(|error| at_fault(kind, &error, &body))?;
         let View { model, messages, stream, stream_options, user, metadata } = view;
         let model = match model {
             Some(Value::String(name)) if !name.is_empty() => name,
@@ -92,9 +96,15 @@ impl ChatRequest {
             }
             Some(_) => return Err(missing("model", "a text: the name of an endpoint")),
         };
-        let Some(messages) = messages.filter(|messages| !messages.is_empty()) else {
-            return Err(missing("messages", "a list of at least one message"));
+        let messages = messages.unwrap_or_default();
+        let (input, what) = kind.input();
+        let there = match kind {
+            RequestKind::Chat => !messages.is_empty(),
+            _ => spans.iter().any(|(name, raw)| name == input && raw.get() != "null"),
         };
+        if !there {
+            return Err(missing(input, what));
+        }
         let start = body.as_ptr().addr();
         let members = spans
             .into_iter()
@@ -105,8 +115,9 @@ impl ChatRequest {
             .collect();
         Ok(Self {
             members,
+            kind,
             model,
-            stream: stream.unwrap_or(false),
+            stream: stream.unwrap_or(false) && kind.generates(),
             include_usage: stream_options.and_then(|options| options.include_usage) == Some(true),
             user,
             metadata: metadata
@@ -154,14 +165,39 @@ impl ChatRequest {
             .unwrap_or_default()
     }
 
-    /// The text of the last message that a user wrote, at most `characters` of it.
+    /// What the model is to read, at most `characters` of it: the last message that a user wrote, or
+    /// the first text of the input. Empty where there are only tokens.
     #[must_use]
-    pub fn last_user_text(&self, characters: usize) -> String {
+    pub fn input_text(&self, characters: usize) -> String {
+        if self.kind != RequestKind::Chat {
+            let first: Option<FirstText> =
+                self.member(self.kind.input().0).and_then(|json| serde_json::from_slice(json).ok());
+            let text = first.map(|FirstText(text)| text).unwrap_or_default();
+            return text.chars().take(characters).collect();
+        }
         self.messages()
             .iter()
             .rfind(|message| message.role == "user")
             .map(|message| text_of(message.content.as_ref()).chars().take(characters).collect())
             .unwrap_or_default()
+    }
+}
+
+/// A text, or the first of a list of texts.
+struct FirstText(String);
+
+impl<'de> Deserialize<'de> for FirstText {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Texts {
+            One(String),
+            Many(Vec<String>),
+        }
+        Ok(Self(match Texts::deserialize(from)? {
+            Texts::One(text) => text,
+            Texts::Many(texts) => texts.into_iter().next().unwrap_or_default(),
+        }))
     }
 }
 
@@ -176,9 +212,10 @@ fn missing(param: &'static str, what: &str) -> BadRequest {
     BadRequest { message: format!("`{param}` must be {what}."), param: Some(param) }
 }
 
-fn at_fault(error: &serde_json::Error, body: &[u8]) -> BadRequest {
+fn at_fault(kind: RequestKind, error: &serde_json::Error, body: &[u8]) -> BadRequest {
     let message = if body.is_empty() {
-        "The body is empty: send a JSON object with `model` and `messages`.".into()
+        let input = kind.input().0;
+        format!("The body is empty: send a JSON object with `model` and `{input}`.")
     } else if error.is_data() {
         format!("The request has a member of the wrong type: {error}.")
     } else {
@@ -217,14 +254,16 @@ mod tests {
     use super::*;
 
     fn refusal(body: &str) -> String {
-        ChatRequest::parse(Bytes::copy_from_slice(body.as_bytes())).unwrap_err().message
+        InferenceRequest::parse(RequestKind::Chat, Bytes::copy_from_slice(body.as_bytes()))
+            .unwrap_err()
+            .message
     }
 
     #[test]
     fn reads_what_routing_needs() {
         let body = r#"{"model":"telco","messages":[{"role":"user","content":"hi"}],"stream":true,
             "stream_options":{"include_usage":true},"user":"u1","metadata":{"session":"s","n":3},"temperature":null}"#;
-        let request = ChatRequest::parse(Bytes::from(body)).unwrap();
+        let request = InferenceRequest::parse(RequestKind::Chat, Bytes::from(body)).unwrap();
         assert_eq!(
             (request.model.as_str(), request.stream, request.include_usage),
             ("telco", true, true)
@@ -234,8 +273,31 @@ mod tests {
         assert!(
             !request.has_instructions && !request.sets(&["temperature"]) && request.sets(&["user"])
         );
-        assert_eq!(request.last_user_text(1), "h");
+        assert_eq!(request.input_text(1), "h");
         assert_eq!(request.body(), body);
+    }
+
+    #[test]
+    fn other_kinds_have_other_inputs() {
+        let parse = |kind, body: Value| InferenceRequest::parse(kind, body.to_string().into());
+        for (kind, input, text) in [
+            (RequestKind::Completion, serde_json::json!("Once upon"), "Once"),
+            (RequestKind::Completion, serde_json::json!(["Once", "Twice"]), "Once"),
+            (RequestKind::Completion, serde_json::json!([[1, 2]]), ""),
+            (RequestKind::Embedding, serde_json::json!([1, 2]), ""),
+            (RequestKind::Rerank, serde_json::json!("Once"), "Once"),
+        ] {
+            let mut body = serde_json::json!({"model": "m", "stream": true});
+            body[kind.input().0] = input;
+            let request = parse(kind, body).unwrap();
+            assert_eq!(request.input_text(4), text);
+            assert_eq!(request.stream, kind.generates());
+        }
+        let bare = serde_json::json!({"model": "m", "messages": [{"role": "user"}], "input": null});
+        for kind in [RequestKind::Completion, RequestKind::Embedding, RequestKind::Rerank] {
+            let refused = parse(kind, bare.clone()).unwrap_err();
+            assert_eq!(refused.param, Some(kind.input().0));
+        }
     }
 
     #[test]

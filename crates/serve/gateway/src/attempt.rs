@@ -8,9 +8,10 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use pelton_egress::{Egress, Inbound, Outbound};
-use pelton_llm_types::{Answer, SseReader, Usage};
+use pelton_llm_types::{Answer, RequestKind, SseReader};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 const MAX_ERROR_BYTES: usize = 64 << 10;
@@ -34,14 +35,15 @@ pub(crate) struct Whole {
 pub(crate) async fn unary(
     egress: &Egress,
     target: &Target,
+    kind: RequestKind,
     body: Bytes,
     limits: &Limits,
     deadline: Instant,
 ) -> Result<Whole, Failure> {
     let exchange = async {
-        let inbound = send(egress, target, body, "application/json").await?;
+        let inbound = send(egress, target, kind, body, "application/json").await?;
         let bytes = inbound.read(limits.max_answer_bytes).await.map_err(Failure::Egress)?;
-        let answer = read(&bytes)?;
+        let answer = read(kind, &bytes)?;
         Ok(Whole { bytes, answer })
     };
     let late = Failure::TimedOut { what: "answer", limit: limits.total, whole_call: true };
@@ -49,29 +51,45 @@ pub(crate) async fn unary(
 }
 
 /// An answer in a shape that is not known in full is passed on all the same, if it is one at all.
-fn read(bytes: &Bytes) -> Result<Answer, Failure> {
-    let refused = match serde_json::from_slice(bytes) {
-        Ok(answer) => return Ok(answer),
-        Err(error) => error,
-    };
-    match serde_json::from_slice::<Outline>(bytes) {
-        Ok(Outline { usage, .. }) => Ok(Answer { usage, ..Answer::default() }),
-        Err(_) => Err(Failure::Nonsense(format!("its answer is no chat completion: {refused}"))),
+fn read(kind: RequestKind, bytes: &Bytes) -> Result<Answer, Failure> {
+    let nonsense =
+        |why: String| Failure::Nonsense(format!("its answer is no {}: {why}", kind.answer_name()));
+    let mut refused = None;
+    if kind.generates() {
+        match serde_json::from_slice(bytes) {
+            Ok(answer) => return Ok(answer),
+            Err(error) => refused = Some(error),
+        }
     }
+    let outline = serde_json::from_slice::<Outline>(bytes)
+        .map_err(|error| nonsense(refused.as_ref().unwrap_or(&error).to_string()))?;
+    let list = match kind.answer_list() {
+        "choices" => outline.choices,
+        "data" => outline.data,
+        _ => outline.results,
+    };
+    if list.is_none() {
+        let missing = || format!("it has no `{}`", kind.answer_list());
+        return Err(nonsense(refused.map_or_else(missing, |error| error.to_string())));
+    }
+    let usage = outline.usage.and_then(|usage| serde_json::from_value(usage).ok());
+    Ok(Answer { usage, ..Answer::default() })
 }
 
+/// What every answer has that can be passed on. Vectors are not read: they are many.
 #[derive(Deserialize)]
 struct Outline {
-    #[serde(rename = "choices")]
-    _choices: Vec<IgnoredAny>,
-    #[serde(default)]
-    usage: Option<Usage>,
+    choices: Option<Vec<IgnoredAny>>,
+    data: Option<Vec<IgnoredAny>>,
+    results: Option<Vec<IgnoredAny>>,
+    usage: Option<Value>,
 }
 
 /// Asks for a stream and waits for its first content.
 pub(crate) async fn streamed(
     egress: &Egress,
     target: &Target,
+    kind: RequestKind,
     body: Bytes,
     limits: &Limits,
     deadline: Instant,
@@ -79,11 +97,11 @@ pub(crate) async fn streamed(
 ) -> Result<(Begun, StreamWatch), Failure> {
     let first_token = Instant::now() + limits.first_token;
     let exchange = async {
-        let inbound = send(egress, target, body, "text/event-stream").await?;
-        let kind = inbound.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        if !kind.is_some_and(|kind| kind.starts_with("text/event-stream")) {
-            let kind = kind.unwrap_or("nothing").to_owned();
-            return Err(Failure::Nonsense(format!("it was asked for a stream and sent {kind}")));
+        let inbound = send(egress, target, kind, body, "text/event-stream").await?;
+        let sent = inbound.headers().get(CONTENT_TYPE).and_then(|sent| sent.to_str().ok());
+        if !sent.is_some_and(|sent| sent.starts_with("text/event-stream")) {
+            let sent = sent.unwrap_or("nothing").to_owned();
+            return Err(Failure::Nonsense(format!("it was asked for a stream and sent {sent}")));
         }
         first_content(inbound, limits, hide_usage).await
     };
@@ -130,11 +148,12 @@ async fn first_content(
 async fn send(
     egress: &Egress,
     target: &Target,
+    kind: RequestKind,
     body: Bytes,
     accept: &'static str,
 ) -> Result<Inbound, Failure> {
     let base = target.base_url.as_deref().ok_or(Failure::NotUp)?;
-    let url = format!("{}/chat/completions", base.trim_end_matches('/'));
+    let url = format!("{}/{}", base.trim_end_matches('/'), kind.path());
     let headers = headers(target, accept)?;
     let request = Outbound { method: Method::POST, url: &url, headers, body, reach: target.reach };
     let inbound = egress.send(request).await.map_err(Failure::Egress)?;

@@ -14,7 +14,7 @@ use crate::route::Route;
 use crate::snapshot::Target;
 use bytes::Bytes;
 use pelton_egress::Egress;
-use pelton_llm_types::{Answer, ChatRequest};
+use pelton_llm_types::{Answer, InferenceRequest};
 use tokio::time::{Instant, sleep};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -36,7 +36,7 @@ pub(crate) enum Dispatched {
 impl Dispatch<'_> {
     pub(crate) async fn run(
         &self,
-        request: &ChatRequest,
+        request: &InferenceRequest,
         route: &Route,
         open: &mut OpenRecord,
     ) -> Result<Dispatched, GatewayError> {
@@ -94,7 +94,7 @@ impl Dispatch<'_> {
 
     async fn once(
         &self,
-        request: &ChatRequest,
+        request: &InferenceRequest,
         target: &Target,
         body: Bytes,
         open: &mut OpenRecord,
@@ -102,12 +102,13 @@ impl Dispatch<'_> {
         let Self { egress, limits, deadline, .. } = *self;
         if !request.stream {
             let Whole { bytes, answer } =
-                attempt::unary(egress, target, body, limits, deadline).await?;
+                attempt::unary(egress, target, request.kind, body, limits, deadline).await?;
             return Ok(Dispatched::Whole { bytes, answer });
         }
         let hide_usage = !request.include_usage;
         let (begun, watch) =
-            attempt::streamed(egress, target, body, limits, deadline, hide_usage).await?;
+            attempt::streamed(egress, target, request.kind, body, limits, deadline, hide_usage)
+                .await?;
         open.begun(watch);
         Ok(Dispatched::Begun(begun))
     }

@@ -122,7 +122,7 @@ impl Gateway {
     /// # Errors
     /// [`Refusal`], which says what the caller is told. Unless the record store is behind, or the
     /// body cannot be read, a refused call is recorded too.
-    pub async fn chat(&self, call: Call) -> Result<Served, Refusal> {
+    pub async fn serve(&self, call: Call) -> Result<Served, Refusal> {
         let started = Instant::now();
         let refused = |error: GatewayError| {
             self.meter.refused(error.code());

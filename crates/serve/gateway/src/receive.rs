@@ -4,11 +4,13 @@ use crate::refusal::GatewayError;
 use bytes::Bytes;
 use pelton_context::OpContext;
 use pelton_ids::{InferenceId, TraceId};
-use pelton_llm_types::ChatRequest;
+use pelton_llm_types::{InferenceRequest, RequestKind};
 
 /// A call as a surface hands it in.
 #[derive(Debug)]
 pub struct Call {
+    /// What is asked of the model.
+    pub kind: RequestKind,
     /// Who calls, for which project.
     pub context: OpContext,
     /// The body, in OpenAI's dialect.
@@ -25,7 +27,7 @@ pub(crate) struct Received {
     pub(crate) context: OpContext,
     pub(crate) inference: InferenceId,
     pub(crate) trace: TraceId,
-    pub(crate) request: ChatRequest,
+    pub(crate) request: InferenceRequest,
     pub(crate) unit: Unit,
 }
 
@@ -67,15 +69,15 @@ impl Unit {
 }
 
 pub(crate) fn read(call: Call) -> Result<Received, GatewayError> {
-    let Call { context, body, session, trace } = call;
-    let request = ChatRequest::parse(body).map_err(GatewayError::BadRequest)?;
+    let Call { kind, context, body, session, trace } = call;
+    let request = InferenceRequest::parse(kind, body).map_err(GatewayError::BadRequest)?;
     let inference = InferenceId::generate();
     let unit = unit(&request, session, inference);
     let trace = trace.unwrap_or_else(TraceId::generate);
     Ok(Received { context, inference, trace, request, unit })
 }
 
-fn unit(request: &ChatRequest, session: Option<String>, inference: InferenceId) -> Unit {
+fn unit(request: &InferenceRequest, session: Option<String>, inference: InferenceId) -> Unit {
     let filled = |text: &String| !text.is_empty();
     if let Some(user) = request.user.clone().filter(filled) {
         return Unit::User(user);

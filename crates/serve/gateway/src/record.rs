@@ -12,7 +12,7 @@ use crate::snapshot::{Snapshot, Target};
 use crate::watch_stream::StreamWatch;
 use bytes::Bytes;
 use pelton_ids::{InferenceId, Micros, ProjectId, ReleaseId, RequestId, TraceId};
-use pelton_llm_types::{Answer, TokenUsage};
+use pelton_llm_types::{Answer, RequestKind, TokenUsage};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -132,13 +132,13 @@ pub struct CallRecord {
     pub route: RouteTrace,
     /// The body as the caller sent it.
     pub request: Bytes,
-    /// The answer as JSON: as it came, or put together from its stream.
+    /// The answer as JSON: as it came, or put together from its stream. None for embeddings.
     pub response: Option<Bytes>,
     /// The text of the answer.
     pub output: String,
     /// Whether the record holds less of a stream than the caller got.
     pub output_cut: bool,
-    /// The start of the last user message, at most 256 characters.
+    /// The start of the last user message, or of the prompt, input or query: at most 256 characters.
     pub input_preview: String,
     /// The start of the answer, at most 256 characters.
     pub output_preview: String,
@@ -152,6 +152,7 @@ pub(crate) struct OpenRecord {
     record: CallRecord,
     /// The endpoint for metrics: a name that exists, or `unknown`.
     label: String,
+    kind: RequestKind,
     price: Option<Price>,
     started: Instant,
     meter: Arc<Meter>,
@@ -200,11 +201,12 @@ impl OpenRecord {
             response: None,
             output: String::new(),
             output_cut: false,
-            input_preview: request.last_user_text(PREVIEW_CHARACTERS),
+            input_preview: request.input_text(PREVIEW_CHARACTERS),
             output_preview: String::new(),
         };
         let label = if known { name.clone() } else { "unknown".into() };
-        Self { slot: Some(slot), record, label, price: None, started, meter, watch: None }
+        let kind = request.kind;
+        Self { slot: Some(slot), record, label, kind, price: None, started, meter, watch: None }
     }
 
     pub(crate) fn identity(&self) -> (InferenceId, Option<(ReleaseId, String)>) {
@@ -237,7 +239,8 @@ impl OpenRecord {
     /// A unary call was answered.
     pub(crate) fn answered(mut self, bytes: &Bytes, answer: Answer) {
         self.record.http_status = 200;
-        self.record.response = Some(bytes.clone());
+        // Vectors are large, and can be made again from what was sent.
+        self.record.response = (self.kind != RequestKind::Embedding).then(|| bytes.clone());
         self.take(answer);
         self.close(Status::Ok);
     }
@@ -270,8 +273,7 @@ impl OpenRecord {
         self.record.usage = usage;
         self.record.cost_nanousd = account::cost(usage, self.price);
         self.record.output_preview = answer.text().chars().take(PREVIEW_CHARACTERS).collect();
-        let first = answer.choices.into_iter().next();
-        self.record.output = first.and_then(|choice| choice.message.content).unwrap_or_default();
+        self.record.output = answer.text().to_owned();
     }
 
     fn close(&mut self, status: Status) {

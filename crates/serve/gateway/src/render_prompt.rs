@@ -2,22 +2,29 @@
 
 use crate::snapshot::{Release, Target};
 use bytes::Bytes;
-use pelton_llm_types::{ChatRequest, Edit, Message, Sampling};
+use pelton_llm_types::{Edit, InferenceRequest, Message, RequestKind, Sampling};
 use serde_json::{Value, json};
 
 /// The body for `target`.
-pub(crate) fn render(request: &ChatRequest, release: Option<&Release>, target: &Target) -> Bytes {
+pub(crate) fn render(
+    request: &InferenceRequest,
+    release: Option<&Release>,
+    target: &Target,
+) -> Bytes {
     let mut edits = Vec::new();
     if request.model != target.model {
         edits.push(Edit::Set("model", Value::from(target.model.clone())));
     }
     if let Some(release) = release {
-        for (name, value) in release.sampling.members() {
+        let sampling =
+            if request.kind.generates() { release.sampling.members() } else { Vec::new() };
+        for (name, value) in sampling {
             if !request.sets(Sampling::names(name)) {
                 edits.push(Edit::Set(name, value));
             }
         }
         if let Some(prompt) = &release.system_prompt
+            && request.kind == RequestKind::Chat
             && !request.has_instructions
         {
             edits.push(Edit::PrependMessage(Message::text("system", prompt)));
@@ -30,7 +37,7 @@ pub(crate) fn render(request: &ChatRequest, release: Option<&Release>, target: &
 }
 
 /// Without it most upstreams say nothing of a stream's tokens, and the call would cost nothing.
-fn with_usage(request: &ChatRequest) -> Value {
+fn with_usage(request: &InferenceRequest) -> Value {
     let given = request.member("stream_options").and_then(|json| serde_json::from_slice(json).ok());
     let mut options = given.filter(Value::is_object).unwrap_or_else(|| json!({}));
     options["include_usage"] = Value::Bool(true);
@@ -44,7 +51,12 @@ mod tests {
     use pelton_ids::ReleaseId;
 
     fn rendered(body: &str, release: Option<&Release>) -> Value {
-        let request = ChatRequest::parse(Bytes::copy_from_slice(body.as_bytes())).unwrap();
+        rendered_as(RequestKind::Chat, body, release)
+    }
+
+    fn rendered_as(kind: RequestKind, body: &str, release: Option<&Release>) -> Value {
+        let request =
+            InferenceRequest::parse(kind, Bytes::copy_from_slice(body.as_bytes())).unwrap();
         let target = Target {
             name: "engine".into(),
             base_url: None,
@@ -82,6 +94,21 @@ mod tests {
                 "messages": [{"role": "system", "content": "Answer in JSON."},
                              {"role": "user", "content": "x"}],
             })
+        );
+    }
+
+    #[test]
+    fn only_conversations_get_instructions_and_only_generation_gets_sampling() {
+        let sent = r#"{"model":"telco","prompt":"Once"}"#;
+        assert_eq!(
+            rendered_as(RequestKind::Completion, sent, Some(&release())),
+            json!({"model": "telco-desk@1", "prompt": "Once",
+                   "temperature": 0.0, "max_tokens": 64, "seed": 7})
+        );
+        let sent = r#"{"model":"telco","input":"Once"}"#;
+        assert_eq!(
+            rendered_as(RequestKind::Embedding, sent, Some(&release())),
+            json!({"model": "telco-desk@1", "input": "Once"})
         );
     }
 

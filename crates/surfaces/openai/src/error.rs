@@ -19,7 +19,8 @@ pub(crate) enum OpenAiError {
     #[error("The body could not be read: {0}.")]
     Unreadable(String),
     #[error(
-        "{method} {path} does not exist here. These do: POST /v1/chat/completions, GET /v1/models."
+        "{method} {path} does not exist here. These do: POST /v1/chat/completions, /v1/completions, \
+         /v1/embeddings and /v1/rerank, GET /v1/models."
     )]
     NoSuchRoute { method: Method, path: String },
     #[error("{method} is not allowed on {path}.")]

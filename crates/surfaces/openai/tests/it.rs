@@ -157,6 +157,30 @@ async fn answers_pass_through_and_say_what_answered() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn every_kind_of_call_has_its_route() -> anyhow::Result<()> {
+    let list = json!({"choices": [{"index": 0, "text": "x"}], "data": [], "results": []});
+    let upstream = MockUpstream::replies(vec![Reply::json(200, &list)]).await?;
+    let mut server = server(&upstream).await?;
+    for (path, body) in [
+        ("/v1/completions", json!({"model": "telco", "prompt": "x"})),
+        ("/v1/embeddings", json!({"model": "telco", "input": ["x"]})),
+        ("/v1/rerank", json!({"model": "telco", "query": "x", "documents": ["y"]})),
+    ] {
+        let answer = server.send(Method::POST, path, "pk_app", body.to_string().into()).await;
+        assert_eq!(answer.status().as_u16(), 200, "{path}");
+        assert!(answer.headers().contains_key("x-pelton-inference-id"));
+        assert_eq!(server.records.recv().await.unwrap().input_preview, "x", "{path}");
+        let refused = server.send(Method::POST, path, "pk_app", ask(false).into()).await;
+        assert_eq!(refused.status().as_u16(), 400, "{path}");
+        let wrong = server.send(Method::GET, path, "pk_app", Bytes::new()).await;
+        assert_eq!(wrong.status().as_u16(), 405, "{path}");
+    }
+    let paths: Vec<String> = upstream.seen().into_iter().map(|seen| seen.path).collect();
+    assert_eq!(paths, ["/v1/completions", "/v1/embeddings", "/v1/rerank"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn errors_have_openais_shape() -> anyhow::Result<()> {
     let upstream = MockUpstream::replies(vec![Reply::error(422, "no such tool")]).await?;
     let server = server(&upstream).await?;

@@ -33,7 +33,7 @@ async fn a_caller_that_leaves_before_any_answer_cancels_the_upstream() -> anyhow
         let mut upstream = MockUpstream::replies(vec![Reply::silence()]).await?;
         let mut world = one_release(vec![target("a", &upstream)], limits());
         let gateway = Arc::clone(&world.gateway);
-        let calling = tokio::spawn(async move { gateway.chat(ask(stream)).await.map(|_| ()) });
+        let calling = tokio::spawn(async move { gateway.serve(ask(stream)).await.map(|_| ()) });
         while upstream.seen().is_empty() {
             tokio::task::yield_now().await;
         }
@@ -87,7 +87,7 @@ async fn without_room_for_its_record_a_call_is_not_made() -> anyhow::Result<()> 
         Arc::new(SystemClock),
         &metrics,
     );
-    let refusal = gateway.chat(ask(false)).await.unwrap_err();
+    let refusal = gateway.serve(ask(false)).await.unwrap_err();
     assert_eq!((refusal.error.status().as_u16(), refusal.error.code()), (503, "records_behind"));
     assert_eq!(upstream.seen().len(), 0);
     assert!(metrics.render().contains("gateway_unrecorded_total{reason=\"records_behind\"} 1\n"));

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod ends;
+mod kinds;
 mod resilience;
 mod routing;
 mod streams;

@@ -155,7 +155,7 @@ async fn a_call_keeps_its_picture_while_another_is_swapped_in() -> anyhow::Resul
     let new = MockUpstream::replies(vec![Reply::answer("new")]).await?;
     let mut world = one_release(vec![target("old", &old)], limits());
     let gateway = Arc::clone(&world.gateway);
-    let first = tokio::spawn(async move { gateway.chat(ask(false)).await.map(|_| ()) });
+    let first = tokio::spawn(async move { gateway.serve(ask(false)).await.map(|_| ()) });
     while old.seen().is_empty() {
         tokio::task::yield_now().await;
     }

@@ -10,7 +10,7 @@ use pelton_gateway::{
     ServedBody, Share, Snapshot, Target, channel,
 };
 use pelton_ids::{Micros, ProjectId, ReleaseId};
-use pelton_llm_types::Sampling;
+use pelton_llm_types::{RequestKind, Sampling};
 use pelton_secrets::Redacted;
 use pelton_telemetry::Metrics;
 use pelton_testkit::mock_upstream::MockUpstream;
@@ -92,7 +92,13 @@ pub fn one_release(targets: Vec<Target>, limits: Limits) -> World {
 pub fn call(body: &Value) -> Call {
     let mut context = OpContext::system(ProjectId::from_u128(1));
     context.principal = Principal::loopback();
-    Call { context, body: Bytes::from(body.to_string()), session: None, trace: None }
+    Call {
+        kind: RequestKind::Chat,
+        context,
+        body: Bytes::from(body.to_string()),
+        session: None,
+        trace: None,
+    }
 }
 
 pub fn ask(stream: bool) -> Call {
@@ -102,14 +108,14 @@ pub fn ask(stream: bool) -> Call {
 
 impl World {
     pub async fn whole(&self, call: Call) -> Result<Value, Refusal> {
-        match self.gateway.chat(call).await?.body {
+        match self.gateway.serve(call).await?.body {
             ServedBody::Whole(bytes) => Ok(serde_json::from_slice(&bytes).unwrap()),
             ServedBody::Stream(_) => panic!("a stream was not asked for"),
         }
     }
 
     pub async fn stream(&self, call: Call) -> Result<AnswerStream, Refusal> {
-        let Served { body, .. } = self.gateway.chat(call).await?;
+        let Served { body, .. } = self.gateway.serve(call).await?;
         match body {
             ServedBody::Stream(stream) => Ok(stream),
             ServedBody::Whole(_) => panic!("a stream was asked for"),

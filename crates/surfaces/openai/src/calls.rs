@@ -1,9 +1,9 @@
-//! `POST /v1/chat/completions`
+//! Calls of models: `POST /v1/chat/completions`, `/v1/completions`, `/v1/embeddings`, `/v1/rerank`.
 
 use crate::error::OpenAiError;
 use crate::{OpenAi, caller, read_body};
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pelton_gateway::{Call, Refusal, Served, ServedBody};
 use pelton_ids::{InferenceId, ReleaseId, RequestId};
+use pelton_llm_types::RequestKind;
 use std::convert::Infallible;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -20,14 +21,14 @@ const RELEASE: HeaderName = HeaderName::from_static("x-pelton-release");
 const SESSION: HeaderName = HeaderName::from_static("x-pelton-session");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-pelton-trace-id");
 
-pub(crate) async fn create(State(state): State<OpenAi>, request: Request) -> Response {
+pub(crate) async fn create(kind: RequestKind, state: OpenAi, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let id = caller::request_id(&parts);
-    let call = match read_call(&state, &parts, body, id).await {
+    let call = match read_call(&state, kind, &parts, body, id).await {
         Ok(call) => call,
         Err(error) => return named(error.into_response(), id, None, None),
     };
-    match state.gateway.chat(call).await {
+    match state.gateway.serve(call).await {
         Ok(Served { inference, release, body }) => {
             named(answered(body), id, Some(inference), release)
         }
@@ -40,6 +41,7 @@ pub(crate) async fn create(State(state): State<OpenAi>, request: Request) -> Res
 /// The caller is checked before the body is read, so that strangers cannot make us read much.
 async fn read_call(
     state: &OpenAi,
+    kind: RequestKind,
     parts: &Parts,
     body: Body,
     id: RequestId,
@@ -48,6 +50,7 @@ async fn read_call(
     let body = read_body::read(&parts.headers, body, state.max_body_bytes).await?;
     let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     Ok(Call {
+        kind,
         context,
         body,
         session: text(SESSION).map(Into::into),
