@@ -52,6 +52,28 @@ def test_a_whole_answer(ask):
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
 
 
+def test_a_plain_prompt_is_completed_and_scored(client, endpoint):
+    def complete(**options):
+        return client.completions.create(
+            model=endpoint, prompt="The bill of March", max_tokens=8, temperature=0, **options
+        )
+
+    whole = complete(echo=True, logprobs=1)
+    assert whole.object == "text_completion"
+    choice = whole.choices[0]
+    assert choice.text.startswith("The bill of March")
+    assert choice.logprobs.token_logprobs[0] is None
+    assert len(choice.logprobs.tokens) == whole.usage.total_tokens
+    chunks = list(complete(echo=True, stream=True))
+    assert "".join(part.text for chunk in chunks for part in chunk.choices) == choice.text
+    assert all(chunk.usage is None for chunk in chunks)
+
+
+def test_embeddings_are_refused_by_a_model_that_writes(client, endpoint):
+    with pytest.raises(openai.BadRequestError, match="writes text"):
+        client.embeddings.create(model=endpoint, input="a")
+
+
 def test_headers_name_the_call_and_what_answered(client, endpoint):
     raw = client.chat.completions.with_raw_response.create(
         model=endpoint, messages=QUESTION, max_tokens=4

@@ -158,14 +158,19 @@ fn read(folder: &Path) -> anyhow::Result<Folder> {
         .with_context(place)?;
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(place)? {
-        let path = entry?.path();
+        let mut path = entry?.path();
+        // Modules of sentence-transformers have their configuration in folders of their own.
+        let module = path.is_dir() && folder.join("modules.json").exists();
+        if module {
+            path = path.join("config.json");
+        }
         let wanted = path
             .extension()
             .is_some_and(|extension| WANTED.iter().any(|wanted| extension == *wanted));
         if !path.is_file() || !wanted {
             continue;
         }
-        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let file = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
         files.push((file, Content::File(path)));
     }
     files.sort_by(|left, right| left.0.cmp(&right.0));

@@ -6,6 +6,7 @@
 //! operator: a general matrix product picks another summation order for one row than for many.
 
 mod activations;
+mod encoder_rows;
 mod instruction_set;
 mod lane;
 mod packed_linear;
@@ -14,6 +15,7 @@ mod paged_attention;
 mod vector;
 
 pub use activations::{RopeTable, add_rows, rms_norm, swiglu};
+pub use encoder_rows::{gelu, layer_norm, softmax_rows};
 pub use lane::{LANE, Lane};
 pub use packed_linear::{ColumnsMut, LinearInput, PackError, PackedLinear, Strided, StridedMut};
 pub use packed_q8::Q8Rows;

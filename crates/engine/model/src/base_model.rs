@@ -77,15 +77,16 @@ impl BaseModel {
         // Checked before the buffer is made: a configuration must not claim more than the files.
         for (name, span) in layout.tensors() {
             let shape = hugging_face_shape(&name, span);
-            let file = files.file_of(&name, folder)?;
-            if file.shape(&name).is_some_and(|found| found != shape) {
-                file.read_into(&name, &shape, &mut [])?;
+            let (file, name) = files.decoder_tensor(&name, folder)?;
+            if file.shape(name).is_some_and(|found| found != shape) {
+                file.read_into(name, &shape, &mut [])?;
             }
         }
         let mut weights = vec![0.0; layout.len];
         for (name, span) in layout.tensors() {
-            let file = files.file_of(&name, folder)?;
-            file.read_into(&name, &hugging_face_shape(&name, span), &mut weights[span.range()])?;
+            let shape = hugging_face_shape(&name, span);
+            let (file, name) = files.decoder_tensor(&name, folder)?;
+            file.read_into(name, &shape, &mut weights[span.range()])?;
         }
         Ok(Self { config, layout, weights })
     }
@@ -163,7 +164,9 @@ fn hugging_face_shape(name: &str, span: Span) -> Vec<usize> {
     if vector { vec![span.cols] } else { vec![span.rows, span.cols] }
 }
 
-struct WeightFiles {
+/// The safetensors files of a folder: one, or shards with an index.
+#[derive(Debug)]
+pub struct WeightFiles {
     files: HashMap<String, TensorFile>,
     index: Option<HashMap<String, String>>,
 }
@@ -171,7 +174,11 @@ struct WeightFiles {
 impl WeightFiles {
     const SINGLE: &str = "model.safetensors";
 
-    fn open(folder: &Path) -> Result<Self, ModelError> {
+    /// Opens `model.safetensors`, or the shards of `model.safetensors.index.json`.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged.
+    pub fn open(folder: &Path) -> Result<Self, ModelError> {
         let path = folder.join("model.safetensors.index.json");
         if folder.join(Self::SINGLE).exists() || !path.exists() {
             let file = TensorFile::open(&folder.join(Self::SINGLE))?;
@@ -196,7 +203,24 @@ impl WeightFiles {
         Ok(Self { files, index: Some(index.weight_map) })
     }
 
-    fn file_of(&self, name: &str, folder: &Path) -> Result<&TensorFile, ModelError> {
+    /// The file that has a decoder's tensor, and its name there: files of decoders without a head,
+    /// such as embedding models, leave the first part of the name out.
+    fn decoder_tensor<'n>(
+        &self,
+        name: &'n str,
+        folder: &Path,
+    ) -> Result<(&TensorFile, &'n str), ModelError> {
+        self.file_of(name, folder).map(|file| (file, name)).or_else(|missing| {
+            let bare = name.strip_prefix("model.").unwrap_or(name);
+            self.file_of(bare, folder).map(|file| (file, bare)).map_err(|_| missing)
+        })
+    }
+
+    /// The file that has a tensor.
+    ///
+    /// # Errors
+    /// [`ModelError::MissingTensor`].
+    pub fn file_of(&self, name: &str, folder: &Path) -> Result<&TensorFile, ModelError> {
         let file = match &self.index {
             None => self.files.get(Self::SINGLE),
             Some(index) => index.get(name).and_then(|shard| self.files.get(shard)),

@@ -23,7 +23,7 @@ mod tests;
 
 pub use adapter::{Adapter, LoraPair};
 pub use adapter_config::AdapterConfig;
-pub use base_model::BaseModel;
+pub use base_model::{BaseModel, WeightFiles};
 pub use config::DecoderConfig;
 pub use error::ModelError;
 pub use initialize::SeededNormal;

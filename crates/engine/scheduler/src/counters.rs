@@ -1,13 +1,18 @@
 //! What the scheduler counts about itself; read without stopping it.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{FinishReason, Usage};
 
 /// Upper bounds of the time histograms, in seconds.
-const BOUNDS: [f64; 14] =
+const SECONDS: [f64; 14] =
     [0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// Upper bounds of the token histograms.
+const TOKENS: [f64; 14] = [
+    1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0,
+    20_000.0,
+];
 
 /// Running totals and current values.
 #[derive(Debug, Default)]
@@ -23,25 +28,42 @@ pub struct Counters {
     length: AtomicU64,
     pub(crate) aborted: AtomicU64,
     pub(crate) rejected: AtomicU64,
+    queued: Histogram,
+    prefill: Histogram,
     first_token: Histogram,
+    decode: Histogram,
+    per_token: Histogram,
     whole: Histogram,
+    prompt_length: Histogram,
+    answer_length: Histogram,
 }
 
+/// Observations of seconds or of tokens, whose bounds are as many.
 #[derive(Debug, Default)]
 struct Histogram {
-    buckets: [AtomicU64; BOUNDS.len()],
+    buckets: [AtomicU64; SECONDS.len()],
     count: AtomicU64,
-    sum_micros: AtomicU64,
+    sum_millionths: AtomicU64,
+}
+
+/// When a request that has ended came to its stations.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stations {
+    pub(crate) arrived: Instant,
+    /// It joined the batch.
+    pub(crate) began: Instant,
+    pub(crate) first_token: Instant,
+    pub(crate) ended: Instant,
 }
 
 /// A histogram at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HistogramSnapshot {
-    /// `(upper bound in seconds, observations up to it)`, cumulative as Prometheus has it.
+    /// `(upper bound, observations up to it)`, cumulative as Prometheus has it.
     pub buckets: Vec<(f64, u64)>,
     /// All observations.
     pub count: u64,
-    /// Their sum in seconds.
+    /// Their sum.
     pub sum: f64,
 }
 
@@ -70,20 +92,27 @@ pub struct CountersSnapshot {
     pub aborted: u64,
     /// Requests refused because too many waited.
     pub rejected: u64,
-    /// From arrival to the first token.
+    /// Seconds from arrival until it joined the batch.
+    pub queued: HistogramSnapshot,
+    /// Seconds from then to the first token.
+    pub prefill: HistogramSnapshot,
+    /// Seconds from arrival to the first token.
     pub first_token: HistogramSnapshot,
-    /// From arrival to the end.
+    /// Seconds from the first token to the end.
+    pub decode: HistogramSnapshot,
+    /// Seconds per token after the first, of requests with more than one.
+    pub per_token: HistogramSnapshot,
+    /// Seconds from arrival to the end.
     pub whole: HistogramSnapshot,
+    /// Tokens of the prompts.
+    pub prompt_length: HistogramSnapshot,
+    /// Tokens generated.
+    pub answer_length: HistogramSnapshot,
 }
 
 impl Counters {
-    pub(crate) fn finished(
-        &self,
-        reason: FinishReason,
-        usage: Usage,
-        first_token: Duration,
-        whole: Duration,
-    ) {
+    pub(crate) fn finished(&self, reason: FinishReason, usage: Usage, stations: Stations) {
+        let Stations { arrived, began, first_token, ended } = stations;
         let by_reason = match reason {
             FinishReason::Stop => &self.stopped,
             FinishReason::Length => &self.length,
@@ -92,8 +121,18 @@ impl Counters {
         self.prompt_tokens.fetch_add(usage.prompt_tokens as u64, Ordering::Relaxed);
         self.cached_tokens.fetch_add(usage.cached_tokens as u64, Ordering::Relaxed);
         self.generation_tokens.fetch_add(usage.completion_tokens as u64, Ordering::Relaxed);
-        self.first_token.observe(first_token);
-        self.whole.observe(whole);
+        let decode = ended.duration_since(first_token);
+        self.queued.observe_time(began.duration_since(arrived));
+        self.prefill.observe_time(first_token.duration_since(began));
+        self.first_token.observe_time(first_token.duration_since(arrived));
+        self.decode.observe_time(decode);
+        self.whole.observe_time(ended.duration_since(arrived));
+        if usage.completion_tokens > 1 {
+            let later = (usage.completion_tokens - 1) as f64;
+            self.per_token.observe(decode.as_secs_f64() / later, &SECONDS);
+        }
+        self.prompt_length.observe(usage.prompt_tokens as f64, &TOKENS);
+        self.answer_length.observe(usage.completion_tokens as f64, &TOKENS);
     }
 
     /// The values now. They are read one by one, so a request may be in some and not in others.
@@ -111,25 +150,34 @@ impl Counters {
             length: total(&self.length),
             aborted: total(&self.aborted),
             rejected: total(&self.rejected),
-            first_token: self.first_token.snapshot(),
-            whole: self.whole.snapshot(),
+            queued: self.queued.snapshot(&SECONDS),
+            prefill: self.prefill.snapshot(&SECONDS),
+            first_token: self.first_token.snapshot(&SECONDS),
+            decode: self.decode.snapshot(&SECONDS),
+            per_token: self.per_token.snapshot(&SECONDS),
+            whole: self.whole.snapshot(&SECONDS),
+            prompt_length: self.prompt_length.snapshot(&TOKENS),
+            answer_length: self.answer_length.snapshot(&TOKENS),
         }
     }
 }
 
 impl Histogram {
-    fn observe(&self, duration: Duration) {
-        let seconds = duration.as_secs_f64();
-        if let Some(at) = BOUNDS.iter().position(|&bound| seconds <= bound) {
+    fn observe_time(&self, duration: Duration) {
+        self.observe(duration.as_secs_f64(), &SECONDS);
+    }
+
+    fn observe(&self, value: f64, bounds: &[f64; SECONDS.len()]) {
+        if let Some(at) = bounds.iter().position(|&bound| value <= bound) {
             self.buckets[at].fetch_add(1, Ordering::Relaxed);
         }
         self.count.fetch_add(1, Ordering::Relaxed);
-        self.sum_micros.fetch_add(duration.as_micros() as u64, Ordering::Relaxed);
+        self.sum_millionths.fetch_add((value * 1e6) as u64, Ordering::Relaxed);
     }
 
-    fn snapshot(&self) -> HistogramSnapshot {
+    fn snapshot(&self, bounds: &[f64; SECONDS.len()]) -> HistogramSnapshot {
         let mut seen = 0;
-        let buckets = BOUNDS
+        let buckets = bounds
             .iter()
             .zip(&self.buckets)
             .map(|(&bound, bucket)| {
@@ -140,7 +188,7 @@ impl Histogram {
         HistogramSnapshot {
             buckets,
             count: self.count.load(Ordering::Relaxed),
-            sum: self.sum_micros.load(Ordering::Relaxed) as f64 / 1e6,
+            sum: self.sum_millionths.load(Ordering::Relaxed) as f64 / 1e6,
         }
     }
 }

@@ -20,8 +20,8 @@ pub(crate) struct Part<'a> {
     /// Must have open blocks for these tokens.
     pub(crate) cache: &'a mut SequenceCache,
     pub(crate) adapter: Option<&'a LoraWeights>,
-    /// Whether the logits after the last token are needed.
-    pub(crate) wants_logits: bool,
+    /// How many of the last tokens need the logits after them.
+    pub(crate) logits: usize,
 }
 
 /// Buffers of a worker, kept from pass to pass.
@@ -37,6 +37,16 @@ pub(crate) struct Workspace {
     linear: LinearScratch,
     logits: Vec<f32>,
 }
+
+impl Workspace {
+    /// After [`forward`]: what the final norm made of the rows that want logits.
+    pub(crate) fn hidden_states(&self) -> &[f32] {
+        &self.normed
+    }
+}
+
+/// Rows whose logits exist at a time: a prompt's logits together would not fit the memory.
+const LOGIT_ROWS: usize = 64;
 
 /// What linear layers need meanwhile.
 #[derive(Debug, Default)]
@@ -56,15 +66,14 @@ struct Segment<'a> {
     adapter: Option<&'a LoraWeights>,
 }
 
-/// Computes all parts, writes their keys and values, and returns the logits of those that want them:
-/// `vocab_size` floats each, in the order of the parts.
-pub(crate) fn forward<'w>(
+/// Computes all parts and writes their keys and values. What [`each_logits`] needs of the rows that
+/// want logits stays in the workspace.
+pub(crate) fn forward(
     decoder: &Decoder,
     parts: &mut [Part<'_>],
-    workspace: &'w mut Workspace,
+    workspace: &mut Workspace,
     team: &Team,
-) -> &'w mut [f32] {
-    let hidden = decoder.config.hidden_size;
+) {
     embed(decoder, parts, &mut workspace.residual);
     let mut segments = segments(parts, |part| part.tokens.len());
     for (index, layer) in decoder.layers.iter().enumerate() {
@@ -72,9 +81,9 @@ pub(crate) fn forward<'w>(
         if index + 1 == decoder.layers.len() {
             // Nobody reads what the last layer makes of the other rows.
             keep_last_rows(decoder, parts, workspace);
-            segments = self::segments(parts, |part| usize::from(part.wants_logits));
+            segments = self::segments(parts, |part| part.logits);
             attend_parts(decoder, index, layer, parts, workspace, team, |part| {
-                part.tokens.len() - usize::from(part.wants_logits)
+                part.tokens.len() - part.logits
             });
         } else {
             attend_parts(decoder, index, layer, parts, workspace, team, |_| 0);
@@ -84,17 +93,29 @@ pub(crate) fn forward<'w>(
     for part in parts.iter_mut() {
         part.cache.advance(part.tokens.len());
     }
-    let rows = workspace.residual.len() / hidden;
-    let vocab = decoder.head.outputs();
-    resize(&mut workspace.normed, rows * hidden);
-    resize(&mut workspace.logits, rows * vocab);
+    resize(&mut workspace.normed, workspace.residual.len());
     rms_norm(&workspace.residual, &decoder.final_norm, epsilon(decoder), &mut workspace.normed);
-    let input = Strided { data: &workspace.normed, stride: hidden };
-    let input = decoder.head.prepare(input, rows, &mut workspace.linear.rounded);
-    let output = StridedMut { data: &mut workspace.logits, stride: vocab };
-    let columns = output.split_columns(rows, decoder.head.ranges(team.width()));
-    team.each(columns, |columns| decoder.head.run(input, columns, false));
-    &mut workspace.logits
+}
+
+/// After [`forward`]: shows `see` the logits of every row that wants them, `vocab_size` floats, part
+/// by part in the order of their tokens.
+pub(crate) fn each_logits(
+    decoder: &Decoder,
+    workspace: &mut Workspace,
+    team: &Team,
+    mut see: impl FnMut(&mut [f32]),
+) {
+    let (hidden, vocab) = (decoder.config.hidden_size, decoder.head.outputs());
+    for normed in workspace.normed.chunks(LOGIT_ROWS * hidden) {
+        let rows = normed.len() / hidden;
+        resize(&mut workspace.logits, rows * vocab);
+        let input = Strided { data: normed, stride: hidden };
+        let input = decoder.head.prepare(input, rows, &mut workspace.linear.rounded);
+        let output = StridedMut { data: &mut workspace.logits, stride: vocab };
+        let columns = output.split_columns(rows, decoder.head.ranges(team.width()));
+        team.each(columns, |columns| decoder.head.run(input, columns, false));
+        workspace.logits.chunks_exact_mut(vocab).for_each(&mut see);
+    }
 }
 
 fn epsilon(decoder: &Decoder) -> f32 {
@@ -231,7 +252,7 @@ fn norm_heads(heads: &mut [f32], norm: Option<&[f32]>, epsilon: f32, scratch: &m
     }
 }
 
-/// Drops all rows but the last of each part that wants logits.
+/// Drops all rows but those that want logits.
 fn keep_last_rows(decoder: &Decoder, parts: &[Part<'_>], workspace: &mut Workspace) {
     let config = &decoder.config;
     let widths = [config.hidden_size, config.query_size() + 2 * config.kv_size()];
@@ -240,10 +261,8 @@ fn keep_last_rows(decoder: &Decoder, parts: &[Part<'_>], workspace: &mut Workspa
         let (mut kept, mut end) = (0, 0);
         for part in parts {
             end += part.tokens.len();
-            if part.wants_logits {
-                buffer.copy_within((end - 1) * width..end * width, kept * width);
-                kept += 1;
-            }
+            buffer.copy_within((end - part.logits) * width..end * width, kept * width);
+            kept += part.logits;
         }
         buffer.truncate(kept * width);
     }

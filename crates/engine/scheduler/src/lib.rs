@@ -14,6 +14,7 @@ mod adapter_registry;
 mod counters;
 mod decoder;
 mod forward;
+mod hidden_states;
 mod lora;
 mod paged_kv;
 mod plan_step;
@@ -31,6 +32,7 @@ mod worker;
 pub use adapter_registry::{AdapterError, AdapterInfo};
 pub use counters::{Counters, CountersSnapshot, HistogramSnapshot};
 pub use decoder::Decoder;
+pub use hidden_states::hidden_states;
 pub use prompt_logits::logits;
 pub use request::{
     Completion, Event, FinishReason, GenerateRequest, Sampling, SubmitError, TokenLogprob, Usage,

@@ -2,7 +2,7 @@
 
 use pelton_model::Adapter;
 
-use crate::forward::{Part, Workspace, forward};
+use crate::forward::{Part, Workspace, each_logits, forward};
 use crate::lora::LoraWeights;
 use crate::paged_kv::{BlockPool, SequenceCache, blocks_for};
 use crate::prefix_cache::PrefixCache;
@@ -40,13 +40,10 @@ pub fn logits(
     let mut rows = Vec::with_capacity(tokens.len() * config.vocab_size);
     for token in tokens.chunks(1) {
         pool.grow(&mut cache, 1, &mut prefixes);
-        let part = Part {
-            tokens: token,
-            cache: &mut cache,
-            adapter: adapter.as_ref(),
-            wants_logits: true,
-        };
-        rows.extend_from_slice(forward(decoder, &mut [part], &mut workspace, &Team::default()));
+        let part = Part { tokens: token, cache: &mut cache, adapter: adapter.as_ref(), logits: 1 };
+        let alone = Team::default();
+        forward(decoder, &mut [part], &mut workspace, &alone);
+        each_logits(decoder, &mut workspace, &alone, |logits| rows.extend_from_slice(logits));
     }
     Ok(rows)
 }

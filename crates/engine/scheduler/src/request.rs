@@ -19,6 +19,9 @@ pub struct Sampling {
     pub frequency_penalty: f32,
     /// Subtracted once from the logit of a token that was generated.
     pub presence_penalty: f32,
+    /// Divides positive logits, and multiplies negative ones, of tokens in the prompt or the answer
+    /// (CTRL, Keskar et al. 2019); 1 changes nothing.
+    pub repetition_penalty: f32,
     /// Added to the logits of single tokens.
     pub logit_bias: Vec<(u32, f32)>,
 }
@@ -33,6 +36,7 @@ impl Default for Sampling {
             seed: None,
             frequency_penalty: 0.0,
             presence_penalty: 0.0,
+            repetition_penalty: 1.0,
             logit_bias: Vec::new(),
         }
     }
@@ -45,16 +49,23 @@ pub struct GenerateRequest {
     pub prompt: Vec<u32>,
     /// Name of a loaded adapter; `None` runs the base.
     pub adapter: Option<String>,
-    /// Most tokens to generate; as many as the context holds where absent.
+    /// Most tokens to generate; as many as the context holds where absent. 0 only reads the prompt.
     pub max_tokens: Option<usize>,
-    /// Texts that end the generation; they are not part of the answer.
+    /// Texts that end the generation.
     pub stop: Vec<String>,
+    /// Tokens that end the generation, besides the model's own.
+    pub stop_token_ids: Vec<u32>,
+    /// Whether the stop text or token that ended the generation is part of the answer.
+    pub include_stop: bool,
     /// Goes on after the end-of-text token, for benchmarks.
     pub ignore_eos: bool,
     /// How tokens are chosen.
     pub sampling: Sampling,
     /// With `Some(n)`, every token carries its log-probability and those of the `n` likeliest.
     pub logprobs: Option<usize>,
+    /// With `Some(n)`, so does every token of the prompt but the first. The prefix cache does not help
+    /// then: what it holds are keys and values, not probabilities.
+    pub prompt_logprobs: Option<usize>,
     /// Whether text is sent as it comes, or only at the end.
     pub stream: bool,
     /// The grammar that the answer must follow, at its start.
@@ -91,7 +102,7 @@ pub struct Usage {
     pub cached_tokens: usize,
 }
 
-/// A generated token with its log-probability in the model's own distribution (before temperature,
+/// A token with its log-probability in the model's own distribution (before temperature,
 /// penalties and truncation).
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenLogprob {
@@ -122,6 +133,8 @@ pub struct Completion {
 /// engine was stopped.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
+    /// The prompt was read: log-probabilities of its tokens but the first, when asked for.
+    Prompt(Vec<TokenLogprob>),
     /// More text; only when streaming.
     Text {
         /// The new part, whole characters.
@@ -149,13 +162,10 @@ pub enum SubmitError {
         /// Ids are below this.
         vocab_size: usize,
     },
-    /// Nothing may be generated.
-    #[error("max_tokens must be at least 1")]
-    NoTokens,
     /// Prompt and answer do not fit the model.
     #[error(
         "this model's maximum context length is {context} tokens, but {prompt} tokens of prompt and \
-         {max_tokens} of answer were asked for; shorten the messages or lower max_tokens"
+         {max_tokens} of answer were asked for; shorten the prompt or lower max_tokens"
     )]
     ContextTooLong {
         /// Tokens that fit.

@@ -1,6 +1,7 @@
 //! Chooses the next token from logits.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -14,12 +15,16 @@ pub(crate) struct Sampler {
     random: ChaCha8Rng,
     /// How often each token was generated; only kept when a penalty needs it.
     counts: Vec<(u32, u32)>,
+    /// Tokens of the prompt and the answer; only kept when the repetition penalty needs them.
+    seen: HashSet<u32>,
 }
 
 impl Sampler {
-    pub(crate) fn new(sampling: Sampling) -> Self {
+    pub(crate) fn new(sampling: Sampling, prompt: &[u32]) -> Self {
         let seed = sampling.seed.unwrap_or_else(rand::random);
-        Self { random: ChaCha8Rng::seed_from_u64(seed), sampling, counts: Vec::new() }
+        let repels = sampling.repetition_penalty != 1.0;
+        let seen = if repels { prompt.iter().copied().collect() } else { HashSet::new() };
+        Self { random: ChaCha8Rng::seed_from_u64(seed), sampling, counts: Vec::new(), seen }
     }
 
     /// The next token; `logits` are changed by penalties.
@@ -27,6 +32,9 @@ impl Sampler {
         self.adjust(logits);
         let token =
             if self.sampling.temperature <= 0.0 { most_likely(logits) } else { self.draw(logits) };
+        if self.sampling.repetition_penalty != 1.0 {
+            self.seen.insert(token);
+        }
         if self.has_penalty() {
             match self.counts.iter_mut().find(|count| count.0 == token) {
                 Some(count) => count.1 += 1,
@@ -45,6 +53,11 @@ impl Sampler {
             if let Some(logit) = logits.get_mut(token as usize) {
                 *logit += bias;
             }
+        }
+        let repetition = self.sampling.repetition_penalty;
+        for &token in &self.seen {
+            let logit = &mut logits[token as usize];
+            *logit = if *logit > 0.0 { *logit / repetition } else { *logit * repetition };
         }
         for &(token, count) in &self.counts {
             logits[token as usize] -=
@@ -151,7 +164,7 @@ mod tests {
     fn shares(sampling: &Sampling, logits: &[f32]) -> Vec<f64> {
         let mut counts = vec![0.0; logits.len()];
         for seed in 0..4000 {
-            let mut sampler = Sampler::new(Sampling { seed: Some(seed), ..sampling.clone() });
+            let mut sampler = Sampler::new(Sampling { seed: Some(seed), ..sampling.clone() }, &[]);
             counts[sampler.choose(&mut logits.to_vec()) as usize] += 1.0 / 4000.0;
         }
         counts
@@ -170,7 +183,7 @@ mod tests {
 
     #[test]
     fn zero_temperature_takes_the_likeliest_and_of_equals_the_first() {
-        let mut sampler = Sampler::new(Sampling { temperature: 0.0, ..Sampling::default() });
+        let mut sampler = Sampler::new(Sampling { temperature: 0.0, ..Sampling::default() }, &[]);
         assert_eq!(sampler.choose(&mut [0.0, 3.0, 3.0, -1.0]), 1);
     }
 
@@ -194,7 +207,8 @@ mod tests {
     #[test]
     fn a_seed_repeats_itself() {
         let run = |seed| {
-            let mut sampler = Sampler::new(Sampling { seed: Some(seed), ..Sampling::default() });
+            let mut sampler =
+                Sampler::new(Sampling { seed: Some(seed), ..Sampling::default() }, &[]);
             (0..50).map(|_| sampler.choose(&mut logits())).collect::<Vec<_>>()
         };
         assert_eq!(run(1), run(1));
@@ -204,14 +218,31 @@ mod tests {
     #[test]
     fn penalties_and_biases_move_the_choice() {
         let greedy = Sampling { temperature: 0.0, ..Sampling::default() };
-        let mut biased = Sampler::new(Sampling { logit_bias: vec![(0, 10.0)], ..greedy.clone() });
+        let mut biased =
+            Sampler::new(Sampling { logit_bias: vec![(0, 10.0)], ..greedy.clone() }, &[]);
         assert_eq!(biased.choose(&mut logits()), 0);
-        let mut repelled = Sampler::new(Sampling { presence_penalty: 2.0, ..greedy.clone() });
+        let mut repelled = Sampler::new(Sampling { presence_penalty: 2.0, ..greedy.clone() }, &[]);
         let chosen: Vec<u32> = (0..4).map(|_| repelled.choose(&mut logits())).collect();
         assert_eq!(chosen, [3, 2, 1, 0]);
-        let mut counted = Sampler::new(Sampling { frequency_penalty: 0.2, ..greedy });
+        let mut counted = Sampler::new(Sampling { frequency_penalty: 0.2, ..greedy }, &[]);
         let chosen: Vec<u32> = (0..3).map(|_| counted.choose(&mut logits())).collect();
         assert_eq!(chosen, [3, 3, 2]);
+    }
+
+    #[test]
+    fn repetition_is_penalized_in_prompt_and_answer() {
+        let sampling =
+            Sampling { temperature: 0.0, repetition_penalty: 2.0, ..Sampling::default() };
+        let mut sampler = Sampler::new(sampling, &[3]);
+        // 3 was in the prompt: 4 becomes 2. Then 1 was chosen: 3 becomes 1.5. A negative logit grows
+        // more negative.
+        assert_eq!(sampler.choose(&mut [-1.0, 3.0, 1.0, 4.0]), 1);
+        let mut logits = [-1.0, 3.0, 1.0, 4.0];
+        assert_eq!(sampler.choose(&mut logits), 3);
+        assert_eq!(logits, [-1.0, 1.5, 1.0, 2.0]);
+        let mut logits = [1.0, -3.0, 0.5, 1.5];
+        assert_eq!(sampler.choose(&mut logits), 0);
+        assert_eq!(logits, [1.0, -6.0, 0.5, 0.75]);
     }
 
     #[test]

@@ -207,7 +207,6 @@ impl Scheduler {
         }
         let context = self.context_length();
         let max_tokens = match request.max_tokens {
-            Some(0) => return Err(SubmitError::NoTokens),
             Some(asked) => asked,
             None => context.saturating_sub(prompt).max(1),
         };

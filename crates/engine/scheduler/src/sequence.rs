@@ -46,6 +46,7 @@ pub(crate) struct Sequence {
     pub(crate) cache: SequenceCache,
     pub(crate) cached_tokens: usize,
     pub(crate) reserved_blocks: usize,
+    pub(crate) began: Instant,
     pub(crate) first_token_at: Option<Instant>,
     pub(crate) finished: Option<FinishReason>,
     sampler: Sampler,
@@ -57,17 +58,23 @@ pub(crate) struct Sequence {
     sent: usize,
     generated: Vec<u32>,
     logprobs: Vec<TokenLogprob>,
+    /// Tokens of the prompt whose log-probabilities are still to come.
+    unscored: usize,
 }
 
 impl Sequence {
     pub(crate) fn new(mut admitted: Admitted, cache: SequenceCache) -> Self {
+        let request = &admitted.request;
+        let scored = request.prompt_logprobs.map_or(0, |_| request.prompt.len().saturating_sub(1));
         Self {
+            unscored: scored,
             cached_tokens: cache.length(),
             cache,
             reserved_blocks: admitted.blocks(),
+            began: Instant::now(),
             first_token_at: None,
             finished: None,
-            sampler: Sampler::new(admitted.request.sampling.clone()),
+            sampler: Sampler::new(request.sampling.clone(), &request.prompt),
             constraint: admitted.request.constraint.take(),
             broken: None,
             detokenizer: Detokenizer::default(),
@@ -89,7 +96,8 @@ impl Sequence {
     pub(crate) fn part(&mut self, count: usize) -> Part<'_> {
         let prompt = &self.admitted.request.prompt;
         let done = self.cache.length();
-        let wants_logits = done + count == prompt.len() + self.generated.len();
+        let last = done + count == prompt.len() + self.generated.len();
+        let logits = if self.unscored > 0 { count } else { usize::from(last) };
         let tokens = match prompt.get(done..done + count) {
             Some(tokens) => tokens,
             None => &self.generated[done - prompt.len()..][..count],
@@ -98,7 +106,7 @@ impl Sequence {
             tokens,
             cache: &mut self.cache,
             adapter: self.admitted.adapter.as_ref().map(|adapter| &adapter.weights),
-            wants_logits,
+            logits,
         }
     }
 
@@ -117,8 +125,28 @@ impl Sequence {
         self.generated.len()
     }
 
+    /// Takes the logits after a token: of the prompt, to score the next one; else to choose it.
+    pub(crate) fn take(&mut self, logits: &mut [f32], codec: &TextCodec) {
+        let request = &self.admitted.request;
+        if self.unscored > 0
+            && let Some(top) = request.prompt_logprobs
+        {
+            let token = request.prompt[request.prompt.len() - self.unscored];
+            self.logprobs.push(logprob_of(logits, token, top));
+            self.unscored -= 1;
+            if self.unscored == 0 {
+                let scored = std::mem::take(&mut self.logprobs);
+                let _ = self.admitted.events.send(Event::Prompt(scored));
+            }
+        } else if self.admitted.max_tokens == 0 {
+            self.finished = Some(FinishReason::Length);
+        } else {
+            self.step(logits, codec);
+        }
+    }
+
     /// Chooses the next token from `logits`, sends text as it comes, and notices the end.
-    pub(crate) fn step(&mut self, logits: &mut [f32], codec: &TextCodec) {
+    fn step(&mut self, logits: &mut [f32], codec: &TextCodec) {
         let wanted = self.admitted.request.logprobs;
         let original = wanted.map(|_| logits.to_vec());
         let token = match self.choose(logits) {
@@ -134,11 +162,16 @@ impl Sequence {
         }
         self.generated.push(token);
         self.first_token_at.get_or_insert_with(Instant::now);
-        let ends = !self.admitted.request.ignore_eos && codec.eos().contains(&token);
+        let request = &self.admitted.request;
+        let ends = !request.ignore_eos && codec.eos().contains(&token)
+            || request.stop_token_ids.contains(&token);
         if ends {
             self.finished = Some(FinishReason::Stop);
-        } else {
+        }
+        if !ends || request.include_stop {
             self.detokenizer.push(codec.token_bytes(), token, &mut self.text);
+        }
+        if self.finished.is_none() {
             if self.constraint.as_ref().is_some_and(Constraint::is_complete) {
                 self.finished = Some(FinishReason::Stop);
             } else if self.generated.len() >= self.admitted.max_tokens {
@@ -149,7 +182,8 @@ impl Sequence {
             self.detokenizer.finish(&mut self.text);
         }
         match self.stops.look(&self.text) {
-            Watched::StoppedAt(at) => {
+            Watched::StoppedAt(stop) => {
+                let at = if self.admitted.request.include_stop { stop.end } else { stop.start };
                 self.text.truncate(at);
                 self.finished = Some(FinishReason::Stop);
                 self.send_up_to(at);

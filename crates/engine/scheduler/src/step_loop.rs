@@ -9,7 +9,7 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use crate::Limits;
-use crate::counters::Counters;
+use crate::counters::{Counters, Stations};
 use crate::paged_kv::{BlockPool, SequenceCache};
 use crate::plan_step::{Want, plan_step, share_out};
 use crate::prefix_cache::PrefixCache;
@@ -97,8 +97,13 @@ impl StepLoop {
             }
             let Some(next) = self.waiting.pop_front() else { return };
             self.counters.waiting.fetch_sub(1, Ordering::Relaxed);
-            let prefix = self.prefixes.find(next.prefix_root(), &next.request.prompt);
-            self.running.push(Sequence::new(next, SequenceCache::with_prefix(prefix)));
+            let cache = if next.request.prompt_logprobs.is_some() {
+                SequenceCache::default()
+            } else {
+                let prefix = self.prefixes.find(next.prefix_root(), &next.request.prompt);
+                SequenceCache::with_prefix(prefix)
+            };
+            self.running.push(Sequence::new(next, cache));
         }
     }
 
@@ -152,15 +157,14 @@ impl StepLoop {
             self.pool.put_back(spare);
         }
         let Some(reason) = sequence.finished else { return Some(sequence) };
-        let arrived = sequence.admitted.arrived;
-        let now = Instant::now();
-        let first = sequence.first_token_at.unwrap_or(now);
-        self.counters.finished(
-            reason,
-            sequence.usage(),
-            first.duration_since(arrived),
-            now.duration_since(arrived),
-        );
+        let ended = Instant::now();
+        let stations = Stations {
+            arrived: sequence.admitted.arrived,
+            began: sequence.began,
+            first_token: sequence.first_token_at.unwrap_or(ended),
+            ended,
+        };
+        self.counters.finished(reason, sequence.usage(), stations);
         self.pool.release(std::mem::take(&mut sequence.cache), sequence.reserved_blocks);
         // Last, so that a caller who has the answer also finds it counted and its memory free.
         sequence.send_done(reason);

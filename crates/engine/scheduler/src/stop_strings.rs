@@ -1,6 +1,8 @@
 //! Ends a text at the first stop text, wherever token borders fall, and holds back what might still
 //! become one.
 
+use std::ops::Range;
+
 /// Watches one growing text.
 #[derive(Debug)]
 pub(crate) struct StopWatch {
@@ -14,8 +16,8 @@ pub(crate) struct StopWatch {
 pub(crate) enum Watched {
     /// Bytes up to here are safe to send.
     SafeUpTo(usize),
-    /// A stop text begins here; the text ends.
-    StoppedAt(usize),
+    /// A stop text lies here; the text ends before it, or with it.
+    StoppedAt(Range<usize>),
 }
 
 impl StopWatch {
@@ -30,8 +32,10 @@ impl StopWatch {
         }
         // What was released cannot be part of a stop text: it would have been held back.
         let fresh = &text[self.released..];
-        if let Some(at) = self.stops.iter().filter_map(|stop| fresh.find(stop)).min() {
-            return Watched::StoppedAt(self.released + at);
+        let found = self.stops.iter().filter_map(|stop| Some((fresh.find(stop)?, stop.len())));
+        if let Some((at, length)) = found.min_by_key(|found| found.0) {
+            let at = self.released + at;
+            return Watched::StoppedAt(at..at + length);
         }
         let held = self.stops.iter().map(|stop| longest_overlap(fresh, stop)).max().unwrap_or(0);
         self.released = text.len() - held;
@@ -63,9 +67,9 @@ mod tests {
                     out.push(text[sent..end].to_owned());
                     sent = end;
                 }
-                Watched::StoppedAt(at) => {
-                    out.push(text[sent..at].to_owned());
-                    return (out, text[..at].to_owned(), true);
+                Watched::StoppedAt(stop) => {
+                    out.push(text[sent..stop.start].to_owned());
+                    return (out, text[..stop.start].to_owned(), true);
                 }
             }
         }

@@ -8,7 +8,7 @@ use pelton_tokens::{BYTE_VOCAB_SIZE, TextCodec, write_byte_tokenizer};
 use tempfile::TempDir;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::forward::{Part, Workspace, forward};
+use crate::forward::{Part, Workspace, each_logits, forward};
 use crate::lora::LoraWeights;
 use crate::paged_kv::{BlockPool, SequenceCache};
 use crate::plain_decoder;
@@ -16,7 +16,7 @@ use crate::prefix_cache::PrefixCache;
 use crate::team::Team;
 use crate::{
     AdapterError, Completion, Decoder, Event, FinishReason, GenerateRequest, Limits, Sampling,
-    Scheduler, SubmitError,
+    Scheduler, SubmitError, TokenLogprob,
 };
 
 /// Weights large enough that the next token depends on the whole prompt.
@@ -92,6 +92,7 @@ fn finish(mut events: UnboundedReceiver<Event>) -> (Vec<String>, Completion) {
     let mut pieces = Vec::new();
     loop {
         match events.blocking_recv().unwrap() {
+            Event::Prompt(_) => {}
             Event::Text { text, .. } => pieces.push(text),
             Event::Done(completion) => return (pieces, completion),
             Event::Broken(broken) => panic!("{broken}"),
@@ -135,11 +136,15 @@ fn team_logits(
         let (now, later) = rest.split_at(chunk.min(rest.len()));
         rest = later;
         pool.grow(&mut cache, now.len(), &mut prefixes);
-        let wants_logits = rest.is_empty();
-        let part = Part { tokens: now, cache: &mut cache, adapter, wants_logits };
-        let logits = team.pass(|| forward(decoder, &mut [part], &mut workspace, team));
-        if wants_logits {
-            return logits.to_vec();
+        let logits = usize::from(rest.is_empty());
+        let part = Part { tokens: now, cache: &mut cache, adapter, logits };
+        let mut last = Vec::new();
+        team.pass(|| {
+            forward(decoder, &mut [part], &mut workspace, team);
+            each_logits(decoder, &mut workspace, team, |logits| last.extend_from_slice(logits));
+        });
+        if rest.is_empty() {
+            return last;
         }
     }
     Vec::new()
@@ -416,6 +421,74 @@ fn logprobs_are_those_of_the_model() {
     }
 }
 
+/// The event of a read prompt, and the completion.
+fn scored(scheduler: &Scheduler, request: GenerateRequest) -> (Vec<TokenLogprob>, Completion) {
+    let mut events = scheduler.submit(request).unwrap();
+    let Event::Prompt(scored) = events.blocking_recv().unwrap() else { panic!("no scores first") };
+    (scored, finish(events).1)
+}
+
+#[test]
+fn a_prompt_is_scored_in_every_chunking_and_behind_the_prefix_cache() {
+    let model = model();
+    let tokens = prompt(14, 150);
+    let rows = plain_decoder::logits(&model, &tokens);
+    for budget in [7, 64, 1024] {
+        let scheduler = scheduler(Limits { max_batch_tokens: budget, ..small_limits() });
+        let plain = greedy(tokens.clone(), 5);
+        let answer = run(&scheduler, plain.clone());
+        // Its prompt is in the prefix cache now, and others run beside it.
+        let others = run_all_later(&scheduler, 3);
+        let asked = GenerateRequest { prompt_logprobs: Some(2), ..plain };
+        let (found, completion) = scored(&scheduler, asked.clone());
+        assert_eq!(completion.usage.cached_tokens, 0);
+        assert_eq!(completion.text, answer.text);
+        assert_eq!(found.len(), tokens.len() - 1);
+        for (at, found) in found.iter().enumerate() {
+            let expected = plain_decoder::softmax(&rows[at])[tokens[at + 1] as usize].ln();
+            assert_eq!((found.token, found.top.len()), (tokens[at + 1], 2));
+            assert!((f64::from(found.logprob) - expected).abs() < 1e-3, "token {at}");
+        }
+        for events in others {
+            finish(events);
+        }
+        let (again, nothing) = scored(&scheduler, GenerateRequest { max_tokens: Some(0), ..asked });
+        assert_eq!(again, found);
+        assert_eq!((nothing.text.as_str(), nothing.tokens.len()), ("", 0));
+        assert_eq!(nothing.finish_reason, FinishReason::Length);
+        assert_eq!(run(&scheduler, greedy(tokens.clone(), 5)).usage.cached_tokens, 144);
+    }
+}
+
+fn run_all_later(scheduler: &Scheduler, count: usize) -> Vec<UnboundedReceiver<Event>> {
+    let ask = |seed| scheduler.submit(greedy(prompt(40 + seed, 30), 20)).unwrap();
+    (0..count).map(ask).collect()
+}
+
+#[test]
+fn stops_are_kept_where_the_request_says_so() {
+    let scheduler = scheduler(small_limits());
+    let plain = run(&scheduler, greedy(prompt(15, 20), 24));
+    let text = plain.text.clone();
+    let (at, middle) = text.char_indices().nth(5).unwrap();
+    let stop: String = text[at..].chars().take(2).collect();
+    let first = text.find(&stop).unwrap();
+    let by_text = GenerateRequest { stop: vec![stop.clone()], ..greedy(prompt(15, 20), 24) };
+    assert_eq!(run(&scheduler, by_text.clone()).text, text[..first]);
+    let kept = run(&scheduler, GenerateRequest { include_stop: true, ..by_text });
+    assert_eq!(kept.text, text[..first + stop.len()], "{middle}");
+
+    let last = plain.tokens[7];
+    let first = plain.tokens.iter().position(|&token| token == last).unwrap();
+    let by_token = GenerateRequest { stop_token_ids: vec![last], ..greedy(prompt(15, 20), 24) };
+    let ended = run(&scheduler, by_token.clone());
+    assert_eq!(ended.tokens, plain.tokens[..=first]);
+    assert_eq!(ended.finish_reason, FinishReason::Stop);
+    assert_eq!(ended.text, codec().decode(&plain.tokens[..first]));
+    let kept = run(&scheduler, GenerateRequest { include_stop: true, ..by_token });
+    assert_eq!(kept.text, codec().decode(&plain.tokens[..=first]));
+}
+
 #[test]
 fn a_seed_gives_the_same_text_and_another_seed_another() {
     let scheduler = scheduler(small_limits());
@@ -499,11 +572,10 @@ fn what_cannot_run_is_refused_with_numbers() {
     let refused = |request| scheduler.submit(request).unwrap_err().to_string();
     assert_eq!(refused(greedy(Vec::new(), 5)), "the prompt is empty");
     assert_eq!(refused(greedy(vec![9999], 5)), "token 9999 is not in the vocabulary of 263 tokens");
-    assert_eq!(refused(greedy(vec![8], 0)), "max_tokens must be at least 1");
     assert_eq!(
         refused(greedy(prompt(1, 2000), 100)),
         "this model's maximum context length is 2048 tokens, but 2000 tokens of prompt and 100 of \
-         answer were asked for; shorten the messages or lower max_tokens"
+         answer were asked for; shorten the prompt or lower max_tokens"
     );
     let unlimited = GenerateRequest { max_tokens: None, ..greedy(prompt(1, 2047), 1) };
     assert_eq!(run(&scheduler, unlimited).tokens.len(), 1);

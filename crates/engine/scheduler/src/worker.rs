@@ -12,7 +12,7 @@ use pelton_tokens::TextCodec;
 
 use crate::SchedulerError;
 use crate::decoder::Decoder;
-use crate::forward::{Workspace, forward};
+use crate::forward::{Workspace, each_logits, forward};
 use crate::sequence::Sequence;
 use crate::team::Team;
 
@@ -100,12 +100,14 @@ fn run_share(engine: &Engine, mut share: Share, workspace: &mut Workspace, team:
     share.sort_by_key(|(sequence, _)| sequence.admitted.prefix_root());
     let mut parts: Vec<_> =
         share.iter_mut().map(|(sequence, tokens)| sequence.part(*tokens)).collect();
-    let wants: Vec<bool> = parts.iter().map(|part| part.wants_logits).collect();
-    let logits = forward(&engine.decoder, &mut parts, workspace, team);
-    let wanting = share.iter_mut().zip(wants).filter(|(_, wants)| *wants);
-    let vocab = engine.decoder.config().vocab_size;
-    for (((sequence, _), _), logits) in wanting.zip(logits.chunks_exact_mut(vocab)) {
-        sequence.step(logits, &engine.codec);
-    }
+    let wants: Vec<usize> = parts.iter().map(|part| part.logits).collect();
+    forward(&engine.decoder, &mut parts, workspace, team);
+    let mut owners = (0..).zip(wants).flat_map(|(owner, rows)| std::iter::repeat_n(owner, rows));
+    each_logits(&engine.decoder, workspace, team, |logits| {
+        let owner: Option<usize> = owners.next();
+        if let Some((sequence, _)) = owner.and_then(|owner| share.get_mut(owner)) {
+            sequence.take(logits, &engine.codec);
+        }
+    });
     share
 }

@@ -22,10 +22,11 @@ pub(crate) struct AnswerHead {
     pub(crate) model: String,
 }
 
-/// Counts of one or more choices of the same prompt: the prompt counts once.
-pub(crate) fn usage_of(choices: &[Tokens]) -> Usage {
-    let prompt = choices.first().map_or(0, |tokens| tokens.prompt_tokens);
-    let cached = choices.first().map_or(0, |tokens| tokens.cached_tokens);
+/// Counts of all choices, of which every `per_prompt` belong to one prompt: it counts once.
+pub(crate) fn usage_of(choices: &[Tokens], per_prompt: usize) -> Usage {
+    let prompts = || choices.iter().step_by(per_prompt.max(1));
+    let prompt: usize = prompts().map(|tokens| tokens.prompt_tokens).sum();
+    let cached: usize = prompts().map(|tokens| tokens.cached_tokens).sum();
     let completion: usize = choices.iter().map(|tokens| tokens.completion_tokens).sum();
     Usage {
         prompt_tokens: prompt as u64,
@@ -99,7 +100,7 @@ pub(crate) fn answer(
         created: head.created,
         model: head.model,
         choices,
-        usage: Some(usage_of(&usage)),
+        usage: Some(usage_of(&usage, usage.len())),
         ..Answer::default()
     }
 }

@@ -1,5 +1,7 @@
 //! Lets nobody in but the parent process: other users of the machine can reach the socket too.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
@@ -7,15 +9,14 @@ use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq as _;
 
 use crate::error::ApiError;
-use crate::state::EngineState;
 
 /// Refuses requests without the token.
 pub(crate) async fn authorize(
-    State(state): State<EngineState>,
+    State(token): State<Option<Arc<str>>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let Some(token) = &state.shared.token else { return next.run(request).await };
+    let Some(token) = token else { return next.run(request).await };
     let sent = request
         .headers()
         .get(AUTHORIZATION)

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pelton_constrain::Broken;
+use pelton_encoder::EncoderError;
 use pelton_llm_types::ErrorBody;
 use pelton_model::ModelError;
 use pelton_scheduler::{AdapterError, SchedulerError, SubmitError};
@@ -23,6 +24,12 @@ pub enum ServeError {
     /// The scheduler refuses the model.
     #[error("the model cannot be served: {0}")]
     Scheduler(#[from] SchedulerError),
+    /// The embedding or reranking model cannot be used.
+    #[error("the model cannot be loaded: {0}")]
+    Reader(#[from] EncoderError),
+    /// Adapters were given for a model that takes none.
+    #[error("embedding and reranking models take no adapters; start the engine without them")]
+    AdaptersOfReader,
     /// An adapter given at start cannot be used.
     #[error("the adapter `{name}` cannot be loaded: {source}")]
     Adapter {
@@ -123,6 +130,24 @@ impl ApiError {
         }
     }
 
+    /// The model is of another kind: it does `what`, at `route`.
+    pub(crate) fn wrong_kind(model: &str, what: &str, route: &str) -> Self {
+        let message =
+            format!("the model `{model}` {what}: send it POST {route}, or ask another model");
+        Self::bad_request("wrong_model_kind", Some("model"), message)
+    }
+
+    /// Too many requests wait already.
+    pub(crate) fn overloaded(waiting: usize) -> Self {
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            kind: "overloaded_error",
+            code: "overloaded",
+            parameter: None,
+            message: SubmitError::Overloaded { waiting }.to_string(),
+        }
+    }
+
     /// The engine ended in the middle of a request.
     pub(crate) fn stopped() -> Self {
         Self {
@@ -164,20 +189,18 @@ impl IntoResponse for ApiError {
     }
 }
 
-impl From<SubmitError> for ApiError {
-    fn from(error: SubmitError) -> Self {
+impl ApiError {
+    /// The scheduler does not take a generation whose prompt is in `parameter`.
+    pub(crate) fn not_run(error: SubmitError, parameter: &str) -> Self {
         let message = error.to_string();
         match error {
             SubmitError::ContextTooLong { .. } => {
-                Self::bad_request("context_length_exceeded", Some("messages"), message)
+                Self::bad_request("context_length_exceeded", Some(parameter), message)
             }
-            SubmitError::EmptyPrompt => {
-                Self::bad_request("empty_prompt", Some("messages"), message)
+            SubmitError::EmptyPrompt => Self::bad_request("empty_prompt", Some(parameter), message),
+            SubmitError::UnknownToken { .. } => {
+                Self::bad_request("invalid_token", Some(parameter), message)
             }
-            SubmitError::NoTokens => {
-                Self::bad_request("invalid_value", Some("max_tokens"), message)
-            }
-            SubmitError::UnknownToken { .. } => Self::bad_request("invalid_token", None, message),
             SubmitError::UnknownAdapter(_) => Self {
                 status: StatusCode::NOT_FOUND,
                 kind: "invalid_request_error",
@@ -185,13 +208,7 @@ impl From<SubmitError> for ApiError {
                 parameter: Some("model".to_owned()),
                 message,
             },
-            SubmitError::Overloaded { .. } => Self {
-                status: StatusCode::TOO_MANY_REQUESTS,
-                kind: "overloaded_error",
-                code: "overloaded",
-                parameter: None,
-                message,
-            },
+            SubmitError::Overloaded { waiting } => Self::overloaded(waiting),
             SubmitError::Stopped => Self::stopped(),
         }
     }

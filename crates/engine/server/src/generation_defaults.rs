@@ -14,6 +14,7 @@ struct GenerationConfig {
     top_p: Option<f32>,
     top_k: Option<usize>,
     min_p: Option<f32>,
+    repetition_penalty: Option<f32>,
 }
 
 /// Reads the defaults of a model folder. A model that says `"do_sample": false` answers with its most
@@ -34,6 +35,7 @@ pub(crate) fn generation_defaults(folder: &Path) -> Result<Sampling, ServeError>
         top_p: config.top_p.unwrap_or(plain.top_p),
         top_k: config.top_k.unwrap_or(plain.top_k),
         min_p: config.min_p.unwrap_or(plain.min_p),
+        repetition_penalty: config.repetition_penalty.unwrap_or(plain.repetition_penalty),
         ..plain
     })
 }

@@ -6,7 +6,9 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use pelton_scheduler::{CountersSnapshot, HistogramSnapshot};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::reading::ReadingCounters;
 use crate::state::EngineState;
 
 /// What the engine counted.
@@ -17,8 +19,7 @@ pub(crate) async fn metrics(State(state): State<EngineState>) -> impl IntoRespon
 }
 
 fn render(counters: &CountersSnapshot, model: &str) -> String {
-    let label = format!("model_name=\"{}\"", model.replace('\\', "\\\\").replace('"', "\\\""));
-    let mut page = Page { text: String::new(), label };
+    let mut page = Page::of(model);
     let c = counters;
     page.one("gauge", "vllm:num_requests_running", "Sequences in the batch.", c.running as f64);
     page.one("gauge", "vllm:num_requests_waiting", "Requests not begun.", c.waiting as f64);
@@ -39,9 +40,42 @@ fn render(counters: &CountersSnapshot, model: &str) -> String {
         let extra = format!("finished_reason=\"{reason}\"");
         page.sample("vllm:request_success_total", &extra, count as f64);
     }
-    let help = "From arrival to the first token.";
-    page.histogram("vllm:time_to_first_token_seconds", help, &c.first_token);
-    page.histogram("vllm:e2e_request_latency_seconds", "From arrival to the end.", &c.whole);
+    for (name, help, histogram) in [
+        ("vllm:request_queue_time_seconds", "From arrival to joining the batch.", &c.queued),
+        (
+            "vllm:request_prefill_time_seconds",
+            "From joining the batch to the first token.",
+            &c.prefill,
+        ),
+        ("vllm:time_to_first_token_seconds", "From arrival to the first token.", &c.first_token),
+        ("vllm:request_decode_time_seconds", "From the first token to the end.", &c.decode),
+        (
+            "vllm:request_time_per_output_token_seconds",
+            "Per token after the first, by request.",
+            &c.per_token,
+        ),
+        ("vllm:e2e_request_latency_seconds", "From arrival to the end.", &c.whole),
+        ("vllm:request_prompt_tokens", "Tokens of a request's prompt.", &c.prompt_length),
+        ("vllm:request_generation_tokens", "Tokens that a request generated.", &c.answer_length),
+    ] {
+        page.histogram(name, help, histogram);
+    }
+    page.text
+}
+
+/// What a model that reads counted.
+pub(crate) fn render_reading(counters: &ReadingCounters, model: &str) -> String {
+    let mut page = Page::of(model);
+    let now = |count: &AtomicUsize| count.load(Ordering::Relaxed) as f64;
+    let total = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
+    let c = counters;
+    page.one("gauge", "vllm:num_requests_running", "Requests that compute.", now(&c.running));
+    page.one("gauge", "vllm:num_requests_waiting", "Requests not begun.", now(&c.waiting));
+    page.one("counter", "vllm:prompt_tokens_total", "Tokens read.", total(&c.prompt_tokens));
+    let help = "Requests refused because too many waited.";
+    page.one("counter", "pelton_engine_rejected_total", help, total(&c.rejected));
+    page.header("counter", "vllm:request_success_total", "Requests by the way they ended.");
+    page.sample("vllm:request_success_total", "finished_reason=\"stop\"", total(&c.finished));
     page.text
 }
 
@@ -51,6 +85,11 @@ struct Page {
 }
 
 impl Page {
+    fn of(model: &str) -> Self {
+        let model = model.replace('\\', "\\\\").replace('"', "\\\"");
+        Self { text: String::new(), label: format!("model_name=\"{model}\"") }
+    }
+
     fn header(&mut self, kind: &str, name: &str, help: &str) {
         // Writing to a string cannot fail.
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");

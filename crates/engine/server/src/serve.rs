@@ -4,13 +4,15 @@ use std::io::{Read as _, Write as _};
 use std::thread;
 use std::time::Duration;
 
+use axum::Router;
 use axum::serve::ListenerExt as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::router::router;
+use crate::reading::ReadingState;
+use crate::router::{reading_router, router};
 use crate::state::EngineState;
 use crate::{Bind, EngineOptions, ServeError};
 
@@ -41,18 +43,13 @@ pub async fn serve(options: EngineOptions) -> Result<(), ServeError> {
     let ending = watch_for_the_end(options.exit_with_stdin)?;
     let loading = tokio::task::spawn_blocking({
         let options = options.clone();
-        move || EngineState::load(&options)
+        move || Engine::load(&options)
     });
-    let state = tokio::select! {
+    let engine = tokio::select! {
         loaded = loading => loaded.map_err(|_| ServeError::Interrupted)??,
         () = ended(ending.clone()) => return Ok(()),
     };
-    let scheduler = state.shared.scheduler.clone();
-    let about = json!({
-        "model": state.shared.served_name,
-        "context_length": scheduler.context_length(),
-    });
-    let app = router(state);
+    let (about, app) = (engine.about(), engine.router());
     let shutdown = ended(ending.clone());
     let serving = async {
         match &options.bind {
@@ -75,14 +72,62 @@ pub async fn serve(options: EngineOptions) -> Result<(), ServeError> {
     let served = tokio::select! {
         served = serving => served.map_err(ServeError::from),
         () = given_up(ending) => Ok(()),
-        () = scheduler.ended() => Err(ServeError::Died),
+        () = engine.died() => Err(ServeError::Died),
     };
-    scheduler.stop();
+    engine.stop();
     if let Bind::Unix(path) = &options.bind {
         // Nobody listens there any more; a leftover would stop the next start.
         let _ = std::fs::remove_file(path);
     }
     served
+}
+
+/// The model that is served.
+enum Engine {
+    /// It writes text.
+    Writing(EngineState),
+    /// It makes vectors or scores.
+    Reading(ReadingState),
+}
+
+impl Engine {
+    fn load(options: &EngineOptions) -> Result<Self, ServeError> {
+        if ReadingState::is_for(&options.model_dir) {
+            return ReadingState::load(options).map(Self::Reading);
+        }
+        EngineState::load(options).map(Self::Writing)
+    }
+
+    fn about(&self) -> Value {
+        let (model, context_length) = match self {
+            Self::Writing(state) => {
+                (state.shared.served_name.as_str(), state.shared.scheduler.context_length())
+            }
+            Self::Reading(state) => (state.served_name(), state.max_tokens()),
+        };
+        json!({"model": model, "context_length": context_length})
+    }
+
+    fn router(&self) -> Router {
+        match self {
+            Self::Writing(state) => router(state.clone()),
+            Self::Reading(state) => reading_router(state.clone()),
+        }
+    }
+
+    /// Until a thread that all requests need has failed.
+    async fn died(&self) {
+        match self {
+            Self::Writing(state) => state.shared.scheduler.ended().await,
+            Self::Reading(_) => std::future::pending().await,
+        }
+    }
+
+    fn stop(&self) {
+        if let Self::Writing(state) = self {
+            state.shared.scheduler.stop();
+        }
+    }
 }
 
 fn announce(address: &str, mut about: serde_json::Value) -> std::io::Result<()> {

@@ -31,7 +31,7 @@ pub(crate) struct Shared {
     compiler: OnceLock<Option<Compiler>>,
     /// How this model writes calls of tools.
     pub(crate) tool_format: ToolFormat,
-    pub(crate) token: Option<String>,
+    pub(crate) token: Option<Arc<str>>,
     pub(crate) started: i64,
     clock: SystemClock,
     requests: AtomicU64,
@@ -64,7 +64,7 @@ impl EngineState {
                 defaults,
                 compiler: OnceLock::new(),
                 tool_format,
-                token: options.token.clone(),
+                token: options.token.as_deref().map(Arc::from),
                 started: clock.now().0 / 1_000_000,
                 clock,
                 requests: AtomicU64::new(0),
@@ -109,9 +109,9 @@ impl EngineState {
     }
 
     /// An id that no other request of this process has.
-    pub(crate) fn next_id(&self) -> String {
+    pub(crate) fn next_id(&self, kind: &str) -> String {
         let number = self.shared.requests.fetch_add(1, Ordering::Relaxed);
-        format!("chatcmpl-{:x}{number:08x}", self.shared.started)
+        format!("{kind}-{:x}{number:08x}", self.shared.started)
     }
 
     /// The adapter that a `model` field names; `None` for the base.

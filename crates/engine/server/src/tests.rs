@@ -16,6 +16,8 @@ use crate::router::{BODY_LIMIT, router};
 use crate::state::EngineState;
 use crate::{EngineOptions, ServeError};
 
+mod completions;
+
 const TOKEN: &str = "secret";
 
 fn model_folder() -> TempDir {

@@ -59,6 +59,13 @@ impl ChatTemplate {
         self.environment.get_template(NAME).is_ok_and(|own| own.source().contains(text))
     }
 
+    /// The source that it was compiled from.
+    pub fn source(&self) -> String {
+        self.environment
+            .get_template(NAME)
+            .map_or_else(|_| String::new(), |own| own.source().to_owned())
+    }
+
     /// Renders a conversation to text.
     ///
     /// # Errors

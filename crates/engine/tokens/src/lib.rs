@@ -11,6 +11,7 @@ mod error;
 mod guarded_messages;
 mod message;
 mod python_json;
+mod sequence_tokenizer;
 mod text_codec;
 mod token_bytes;
 
@@ -19,6 +20,7 @@ pub use chat_template::ChatTemplate;
 pub use detokenize::Detokenizer;
 pub use error::TokensError;
 pub use message::Message;
+pub use sequence_tokenizer::{EncodedSequence, SequenceTokenizer};
 pub use text_codec::{RenderedExample, TextCodec};
 pub use token_bytes::TokenBytes;
 

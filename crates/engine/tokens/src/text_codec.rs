@@ -14,6 +14,7 @@ use crate::{ChatTemplate, Message, TokenBytes, TokensError};
 pub struct TextCodec {
     tokenizer: Tokenizer,
     template: Option<ChatTemplate>,
+    config: Value,
     bytes: TokenBytes,
     special: Vec<String>,
     eos: Vec<u32>,
@@ -60,6 +61,7 @@ impl TextCodec {
             special: special.map(|token| token.content).collect(),
             tokenizer,
             template,
+            config,
             bytes,
             eos,
             vocab_size,
@@ -86,6 +88,16 @@ impl TextCodec {
         self.tokenizer.id_to_token(token)
     }
 
+    /// What `tokenizer_config.json` says, null without one.
+    pub fn config(&self) -> &Value {
+        &self.config
+    }
+
+    /// The source of the chat template.
+    pub fn chat_template(&self) -> Option<String> {
+        self.template.as_ref().map(ChatTemplate::source)
+    }
+
     /// Whether messages can be rendered.
     pub fn has_chat_template(&self) -> bool {
         self.template.is_some()
@@ -101,8 +113,21 @@ impl TextCodec {
     /// # Errors
     /// [`TokensError::Encode`].
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokensError> {
+        self.encode_with(text, false)
+    }
+
+    /// Encodes text; with `add_special_tokens` the tokenizer adds what its post-processor says, such
+    /// as a first token.
+    ///
+    /// # Errors
+    /// [`TokensError::Encode`].
+    pub fn encode_with(
+        &self,
+        text: &str,
+        add_special_tokens: bool,
+    ) -> Result<Vec<u32>, TokensError> {
         self.tokenizer
-            .encode_fast(text, false)
+            .encode_fast(text, add_special_tokens)
             .map(|encoding| encoding.get_ids().to_vec())
             .map_err(|error| TokensError::Encode { detail: error.to_string() })
     }
@@ -193,7 +218,7 @@ impl TextCodec {
     }
 }
 
-fn optional_json(path: &Path) -> Result<Value, TokensError> {
+pub(crate) fn optional_json(path: &Path) -> Result<Value, TokensError> {
     match fs::read_to_string(path) {
         Ok(text) => serde_json::from_str(&text).map_err(|error| TokensError::Malformed {
             path: path.to_path_buf(),

@@ -4,7 +4,7 @@ use super::packed_linear::variants;
 use super::paged_attention::attend_plainly;
 use super::{
     BLOCK_TOKENS, BlockShape, KvBlock, PackError, PackedLinear, Q8Rows, Queries, RopeTable,
-    Strided, StridedMut, add_rows, attend, rms_norm, swiglu,
+    Strided, StridedMut, add_rows, attend, gelu, layer_norm, rms_norm, softmax_rows, swiglu,
 };
 
 /// A small linear congruential generator: values in [-1, 1), the same on every machine.
@@ -342,4 +342,57 @@ fn rotation_keeps_lengths_and_depends_on_the_distance_only() {
     let mut row = numbers(18, dim);
     table.apply(&mut row, 0);
     assert_eq!(row, numbers(18, dim));
+}
+
+/// `erf` by its Taylor series, which converges everywhere; in f64 it is exact enough up to 5.
+fn erf(x: f64) -> f64 {
+    if x.abs() > 5.0 {
+        return x.signum();
+    }
+    let (mut term, mut sum) = (x, x);
+    for n in 1..200 {
+        term *= -x * x / f64::from(n);
+        sum += term / f64::from(2 * n + 1);
+    }
+    sum * 2.0 / std::f64::consts::PI.sqrt()
+}
+
+#[test]
+fn rows_of_encoders_equal_their_formulas() {
+    let mut x: Vec<f32> = numbers(31, 4 * 37).iter().map(|value| value * 6.0).collect();
+    let expected: Vec<f64> = x
+        .iter()
+        .map(|&x| 0.5 * f64::from(x) * (1.0 + erf(f64::from(x) / std::f64::consts::SQRT_2)))
+        .collect();
+    let source = x.clone();
+    gelu(&mut x);
+    close(&x, &expected, 1e-6);
+
+    let (weight, bias) = (numbers(32, 37), numbers(33, 37));
+    let mut out = source.clone();
+    layer_norm(&mut out, &weight, &bias, 1e-5);
+    let mut expected = Vec::new();
+    for row in source.chunks(37) {
+        let mean = row.iter().map(|&x| f64::from(x)).sum::<f64>() / 37.0;
+        let variance = row.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / 37.0;
+        let scale = 1.0 / (variance + 1e-5).sqrt();
+        expected.extend(row.iter().zip(&weight).zip(&bias).map(|((&x, &weight), &bias)| {
+            (f64::from(x) - mean) * scale * f64::from(weight) + f64::from(bias)
+        }));
+    }
+    close(&out, &expected, 1e-5);
+
+    let mut rows: Vec<f32> = source.iter().map(|x| x * 10.0).collect();
+    let expected: Vec<f64> = rows
+        .chunks(37)
+        .flat_map(|row| {
+            let most = row.iter().copied().fold(f32::MIN, f32::max);
+            let weights: Vec<f64> =
+                row.iter().map(|&x| (f64::from(x) - f64::from(most)).exp()).collect();
+            let sum: f64 = weights.iter().sum();
+            weights.into_iter().map(move |weight| weight / sum).collect::<Vec<_>>()
+        })
+        .collect();
+    softmax_rows(&mut rows, 37);
+    close(&rows, &expected, 1e-6);
 }
