@@ -57,6 +57,15 @@ async fn each_fault_is_named_and_the_server_goes_on() {
     assert_eq!(status, 404);
     assert!(message.contains("nobody"), "{message}");
 
+    // Each of the three calls left its record, with what it sent.
+    let malformed: Value = server.client.get("/api/v1/traces?status=error").await.unwrap();
+    let items = malformed["items"].as_array().unwrap();
+    let codes: Vec<_> = items.iter().map(|item| item["error_code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["model_not_found", "body_too_large", "invalid_request"]);
+    let first = format!("/api/v1/traces/{}", items[2]["id"].as_str().unwrap());
+    let first: Value = server.client.get(&first).await.unwrap();
+    assert_eq!(first["request"], "{\"model\": \"m\", \"messages\": [}");
+
     let error = server.client.get::<Value>("/api/v1/traces/inf_nonsense").await.unwrap_err();
     assert_eq!(refused(&error).0, 400);
     let error = server.client.get::<Value>("/api/v1/nothing").await.unwrap_err();

@@ -1,7 +1,7 @@
 //! The request path, stage by stage. Cannot reach a database: what it needs comes in through traits.
 //!
-//! A call meets the stages in this order: `receive` (read the body), `authenticate` (may the
-//! caller infer?), `admit` (is there room?), `route` (which release answers?), `render_prompt`
+//! A call meets the stages in this order: `authenticate` (may the caller infer?), `receive` (read
+//! the body), `admit` (is there room?), `route` (which release answers?), `render_prompt`
 //! (what is sent upstream?), `dispatch` (attempts until one begins to answer), `stream` (the
 //! answer on its way), `account` (tokens and cost), `record` (exactly one record, however it
 //! ended).
@@ -30,7 +30,7 @@ mod watch_stream;
 pub use account::Price;
 pub use authenticate::{AuthError, Authenticator};
 pub use limits::Limits;
-pub use receive::Call;
+pub use receive::{BodyError, Call};
 pub use record::{
     Attempt, CallRecord, ChannelRecorder, Recorder, RouteTrace, Slot, Status, channel,
 };
@@ -120,27 +120,25 @@ impl Gateway {
     /// records it as cancelled.
     ///
     /// # Errors
-    /// [`Refusal`], which says what the caller is told. Unless the record store is behind, or the
-    /// body cannot be read, a refused call is recorded too.
+    /// [`Refusal`], which says what the caller is told. A refused call is recorded too, whatever
+    /// its body, unless the record store is behind.
     pub async fn serve(&self, call: Call) -> Result<Served, Refusal> {
         let started = Instant::now();
-        let refused = |error: GatewayError| {
+        let Some(slot) = self.recorder.reserve() else {
+            let error = Box::new(GatewayError::RecordsBehind);
             self.meter.refused(error.code());
-            Refusal { error: Box::new(error), inference: None, release: None }
+            return Err(Refusal { error, inference: None, release: None });
         };
-        authenticate::may_infer(&call.context).map_err(refused)?;
-        let received = receive::read(call).map_err(refused)?;
-        let slot = self.recorder.reserve().ok_or_else(|| refused(GatewayError::RecordsBehind))?;
         let snapshot = self.snapshot.load_full();
         let mut open = OpenRecord::begin(
             slot,
-            &received,
+            &call,
             &snapshot,
             started,
             self.clock.now(),
             Arc::clone(&self.meter),
         );
-        match self.answer(&received, &snapshot, started, &mut open).await {
+        match self.answer(call, &snapshot, started, &mut open).await {
             Ok((Dispatched::Whole { bytes, answer }, _)) => {
                 let (inference, release) = open.identity();
                 open.answered(&bytes, answer);
@@ -164,13 +162,16 @@ impl Gateway {
 
     async fn answer(
         &self,
-        received: &receive::Received,
+        call: Call,
         snapshot: &Snapshot,
         started: Instant,
         open: &mut OpenRecord,
     ) -> Result<(Dispatched, admit::Place), GatewayError> {
+        authenticate::may_infer(&call.context)?;
+        let received = receive::read(call, open.inference())?;
+        open.received(&received, snapshot);
         let place = self.admission.admit()?;
-        let route = route::route(snapshot, received)?;
+        let route = route::route(snapshot, &received)?;
         open.routed(&route);
         self.meter.overhead(started.elapsed());
         let dispatch = Dispatch {

@@ -13,20 +13,31 @@ pub struct Call {
     pub kind: RequestKind,
     /// Who calls, for which project.
     pub context: OpContext,
-    /// The body, in OpenAI's dialect.
-    pub body: Bytes,
+    /// The body, in OpenAI's dialect, or why there is none.
+    pub body: Result<Bytes, BodyError>,
     /// The session that the `x-pelton-session` header names.
     pub session: Option<String>,
     /// The trace that the call belongs to, if the application says so.
     pub trace: Option<TraceId>,
 }
 
+/// The body of a call did not arrive.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// It is longer than allowed.
+    #[error("The body is longer than {limit} bytes. Send less, or raise `server.max_body_bytes`.")]
+    TooLong {
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// It broke off.
+    #[error("The body could not be read: {0}.")]
+    BrokenOff(String),
+}
+
 /// A call that was read.
 #[derive(Debug)]
 pub(crate) struct Received {
-    pub(crate) context: OpContext,
-    pub(crate) inference: InferenceId,
-    pub(crate) trace: TraceId,
     pub(crate) request: InferenceRequest,
     pub(crate) unit: Unit,
 }
@@ -68,13 +79,11 @@ impl Unit {
     }
 }
 
-pub(crate) fn read(call: Call) -> Result<Received, GatewayError> {
-    let Call { kind, context, body, session, trace } = call;
-    let request = InferenceRequest::parse(kind, body).map_err(GatewayError::BadRequest)?;
-    let inference = InferenceId::generate();
-    let unit = unit(&request, session, inference);
-    let trace = trace.unwrap_or_else(TraceId::generate);
-    Ok(Received { context, inference, trace, request, unit })
+pub(crate) fn read(call: Call, inference: InferenceId) -> Result<Received, GatewayError> {
+    let body = call.body.map_err(GatewayError::NoBody)?;
+    let request = InferenceRequest::parse(call.kind, body).map_err(GatewayError::BadRequest)?;
+    let unit = unit(&request, call.session, inference);
+    Ok(Received { request, unit })
 }
 
 fn unit(request: &InferenceRequest, session: Option<String>, inference: InferenceId) -> Unit {

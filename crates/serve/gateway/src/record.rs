@@ -5,7 +5,7 @@
 
 use crate::account::{self, Price};
 use crate::meter::Meter;
-use crate::receive::Received;
+use crate::receive::{Call, Received};
 use crate::refusal::GatewayError;
 use crate::route::Route;
 use crate::snapshot::{Snapshot, Target};
@@ -94,7 +94,7 @@ pub struct CallRecord {
     pub caller: String,
     /// When the call came in.
     pub started_at: Micros,
-    /// The endpoint or model that was asked for.
+    /// The endpoint or model that was asked for; empty if the body could not be read.
     pub endpoint: String,
     /// What answered; none for a direct call of a model.
     pub release: Option<(ReleaseId, String)>,
@@ -163,23 +163,21 @@ pub(crate) struct OpenRecord {
 impl OpenRecord {
     pub(crate) fn begin(
         slot: Box<dyn Slot>,
-        received: &Received,
+        call: &Call,
         snapshot: &Snapshot,
         started: Instant,
         now: Micros,
         meter: Arc<Meter>,
     ) -> Self {
-        let Received { context, inference, trace, request, unit } = received;
-        let name = &request.model;
-        let known = snapshot.endpoints.contains_key(name) || snapshot.models.contains_key(name);
+        let Call { kind, context, body, session: _, trace } = call;
         let record = CallRecord {
-            inference_id: *inference,
-            trace_id: *trace,
+            inference_id: InferenceId::generate(),
+            trace_id: trace.unwrap_or_else(TraceId::generate),
             request_id: context.request,
             project: context.project,
             caller: context.principal.name.clone(),
             started_at: now,
-            endpoint: name.chars().take(200).collect(),
+            endpoint: String::new(),
             release: None,
             model: String::new(),
             provider: String::new(),
@@ -187,26 +185,43 @@ impl OpenRecord {
             error_code: None,
             error_message: None,
             http_status: 499,
-            streamed: request.stream,
+            streamed: false,
             latency_us: 0,
             ttft_us: None,
             usage: None,
             cost_nanousd: None,
             config_hash: snapshot.config_hash.clone(),
             generation: snapshot.generation,
-            tags: request.metadata.clone(),
-            unit: unit.given().map(Into::into),
+            tags: Vec::new(),
+            unit: None,
             route: RouteTrace::default(),
-            request: request.body().clone(),
+            request: body.clone().unwrap_or_default(),
             response: None,
             output: String::new(),
             output_cut: false,
-            input_preview: request.input_text(PREVIEW_CHARACTERS),
+            input_preview: String::new(),
             output_preview: String::new(),
         };
-        let label = if known { name.clone() } else { "unknown".into() };
-        let kind = request.kind;
+        let (label, kind) = ("unknown".into(), *kind);
         Self { slot: Some(slot), record, label, kind, price: None, started, meter, watch: None }
+    }
+
+    /// The body was read.
+    pub(crate) fn received(&mut self, received: &Received, snapshot: &Snapshot) {
+        let Received { request, unit } = received;
+        let name = &request.model;
+        if snapshot.endpoints.contains_key(name) || snapshot.models.contains_key(name) {
+            self.label.clone_from(name);
+        }
+        self.record.endpoint = name.chars().take(200).collect();
+        self.record.streamed = request.stream;
+        self.record.tags.clone_from(&request.metadata);
+        self.record.unit = unit.given().map(Into::into);
+        self.record.input_preview = request.input_text(PREVIEW_CHARACTERS);
+    }
+
+    pub(crate) const fn inference(&self) -> InferenceId {
+        self.record.inference_id
     }
 
     pub(crate) fn identity(&self) -> (InferenceId, Option<(ReleaseId, String)>) {

@@ -1,5 +1,6 @@
 //! What a caller is told when there is no answer: one table of codes.
 
+use crate::receive::BodyError;
 use bytes::Bytes;
 use http::StatusCode;
 use pelton_context::Forbidden;
@@ -21,6 +22,9 @@ pub struct Refusal {
 /// Why there is no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum GatewayError {
+    /// The body did not arrive.
+    #[error("{0}")]
+    NoBody(BodyError),
     /// The body is no chat request.
     #[error("{0}")]
     BadRequest(BadRequest),
@@ -119,6 +123,8 @@ impl GatewayError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::NoBody(BodyError::TooLong { .. }) => "body_too_large",
+            Self::NoBody(BodyError::BrokenOff(_)) => "body_unreadable",
             Self::BadRequest(_) => "invalid_request",
             Self::Forbidden(_) => "forbidden",
             Self::UnknownModel { .. } => "model_not_found",
@@ -137,7 +143,8 @@ impl GatewayError {
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::NoBody(BodyError::TooLong { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NoBody(BodyError::BrokenOff(_)) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::UnknownModel { .. } => StatusCode::NOT_FOUND,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -155,9 +162,10 @@ impl GatewayError {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::BadRequest(_) | Self::UnknownModel { .. } | Self::Rejected { .. } => {
-                "invalid_request_error"
-            }
+            Self::NoBody(_)
+            | Self::BadRequest(_)
+            | Self::UnknownModel { .. }
+            | Self::Rejected { .. } => "invalid_request_error",
             Self::Forbidden(_) => "permission_error",
             Self::RateLimited { .. } => "rate_limit_error",
             Self::NoTraffic { .. }

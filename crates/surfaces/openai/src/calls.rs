@@ -47,7 +47,7 @@ async fn read_call(
     id: RequestId,
 ) -> Result<Call, OpenAiError> {
     let context = caller::context(state, parts, id).await?;
-    let body = read_body::read(&parts.headers, body, state.max_body_bytes).await?;
+    let body = read_body::read(&parts.headers, body, state.max_body_bytes).await;
     let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     Ok(Call {
         kind,

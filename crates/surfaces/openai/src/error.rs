@@ -14,10 +14,6 @@ pub(crate) enum OpenAiError {
     Auth(#[from] AuthError),
     #[error(transparent)]
     Gateway(#[from] GatewayError),
-    #[error("The body is longer than {limit} bytes. Send less, or raise `server.max_body_bytes`.")]
-    TooLarge { limit: usize },
-    #[error("The body could not be read: {0}.")]
-    Unreadable(String),
     #[error(
         "{method} {path} does not exist here. These do: POST /v1/chat/completions, /v1/completions, \
          /v1/embeddings and /v1/rerank, GET /v1/models."
@@ -40,12 +36,6 @@ impl OpenAiError {
                 None,
             ),
             Self::Gateway(error) => (error.status(), error.kind(), error.code(), error.param()),
-            Self::TooLarge { .. } => {
-                (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", "body_too_large", None)
-            }
-            Self::Unreadable(_) => {
-                (StatusCode::BAD_REQUEST, "invalid_request_error", "body_unreadable", None)
-            }
             Self::NoSuchRoute { .. } => {
                 (StatusCode::NOT_FOUND, "invalid_request_error", "unknown_url", None)
             }

@@ -1,12 +1,12 @@
 //! Reads a body within its limit. A longer one is refused at once; what the client still sends is
 //! thrown away for a moment, since a client that is cut off while it writes never reads why.
 
-use crate::error::OpenAiError;
 use axum::body::{Body, HttpBody as _};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http_body_util::BodyExt as _;
+use pelton_gateway::BodyError;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -19,21 +19,21 @@ pub(crate) async fn read(
     headers: &HeaderMap,
     mut body: Body,
     limit: usize,
-) -> Result<Bytes, OpenAiError> {
+) -> Result<Bytes, BodyError> {
     if declared(headers, &body).is_some_and(|length| length > limit as u64) {
         // A client that waits for leave to send has sent nothing and need not.
         if !headers.contains_key(EXPECT) {
             discard(body);
         }
-        return Err(OpenAiError::TooLarge { limit });
+        return Err(BodyError::TooLong { limit });
     }
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| OpenAiError::Unreadable(error.to_string()))?;
+        let frame = frame.map_err(|error| BodyError::BrokenOff(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
         if all.len() + data.len() > limit {
             discard(body);
-            return Err(OpenAiError::TooLarge { limit });
+            return Err(BodyError::TooLong { limit });
         }
         all.extend_from_slice(&data);
     }

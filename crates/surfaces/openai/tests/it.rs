@@ -315,6 +315,12 @@ async fn a_body_past_the_limit_is_refused_before_it_is_read() -> anyhow::Result<
     client.write_all(head("expect: 100-continue\r\ncontent-length: 104857600").as_bytes()).await?;
     client.read_exact(&mut answer).await?;
     assert_eq!(answer, b"HTTP/1.1 413");
+    for _ in 0..4 {
+        let record = server.records.recv().await.unwrap();
+        assert_eq!((record.status, record.http_status), (Status::Error, 413));
+        assert_eq!(record.error_code.as_deref(), Some("body_too_large"));
+        assert!(record.request.is_empty());
+    }
     assert!(server.records.try_recv().is_err());
     assert_eq!(upstream.seen().len(), 0);
     Ok(())

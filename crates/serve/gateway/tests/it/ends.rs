@@ -1,13 +1,17 @@
 //! However a call ends, it leaves exactly one record.
 
-use crate::world::{ask, limits, one_release, release, serving, target};
+use crate::world::{ask, call, limits, one_release, release, serving, target};
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use futures_util::StreamExt as _;
-use pelton_context::SystemClock;
+use pelton_context::{Scope, SystemClock};
 use pelton_egress::{Egress, EgressSettings};
-use pelton_gateway::{CallRecord, Gateway, Limits, Recorder, Slot, Status, channel};
+use pelton_gateway::{
+    BodyError, Call, CallRecord, Gateway, Limits, Recorder, Slot, Status, channel,
+};
 use pelton_telemetry::Metrics;
 use pelton_testkit::mock_upstream::{MockUpstream, Piece, Reply};
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +65,41 @@ async fn a_caller_that_stops_reading_is_given_up() -> anyhow::Result<()> {
     assert_eq!(record.error_message.as_deref(), Some("The caller stopped reading."));
     assert_eq!(upstream.abandoned().await, Some(0));
     drop(unread);
+    world.no_more_records().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_call_that_cannot_be_read_or_allowed_is_recorded_with_what_it_sent() -> anyhow::Result<()>
+{
+    let upstream = MockUpstream::replies(vec![Reply::answer("x")]).await?;
+    let mut world = one_release(vec![target("a", &upstream)], limits());
+    let of = |body: &'static [u8]| Call { body: Ok(Bytes::from_static(body)), ..ask(false) };
+    let without = |body| Call { body: Err(body), ..ask(false) };
+    let mut reader = ask(false);
+    reader.context.principal.scopes = vec![Scope::Read];
+    let sent = reader.body.clone()?;
+    let no_messages = Bytes::from_static(b"{\"model\":\"telco\"}");
+    for (call, status, code, request) in [
+        (of(b"{\"model\": \"tel"), 400, "invalid_request", &b"{\"model\": \"tel"[..]),
+        (of(b"\xff\x00"), 400, "invalid_request", b"\xff\x00"),
+        (of(b""), 400, "invalid_request", b""),
+        (call(&json!({"model": "telco"})), 400, "invalid_request", &no_messages),
+        (without(BodyError::TooLong { limit: 9 }), 413, "body_too_large", b""),
+        (without(BodyError::BrokenOff("reset".into())), 400, "body_unreadable", b""),
+        (reader, 403, "forbidden", &sent),
+    ] {
+        let refusal = world.gateway.serve(call).await.unwrap_err();
+        assert_eq!((refusal.error.status().as_u16(), refusal.error.code()), (status, code));
+        let record = world.record().await;
+        assert_eq!(refusal.inference, Some(record.inference_id));
+        assert_eq!((record.status, record.http_status), (Status::Error, status));
+        assert_eq!(record.error_code.as_deref(), Some(code));
+        assert_eq!(record.error_message, Some(refusal.error.to_string()));
+        assert_eq!((&record.request[..], record.response), (request, None));
+        assert_eq!((record.endpoint.as_str(), record.release), ("", None));
+    }
+    assert_eq!(upstream.seen().len(), 0);
     world.no_more_records().await;
     Ok(())
 }

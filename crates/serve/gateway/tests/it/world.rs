@@ -95,7 +95,7 @@ pub fn call(body: &Value) -> Call {
     Call {
         kind: RequestKind::Chat,
         context,
-        body: Bytes::from(body.to_string()),
+        body: Ok(Bytes::from(body.to_string())),
         session: None,
         trace: None,
     }
