@@ -28,6 +28,9 @@ pub struct Counters {
     length: AtomicU64,
     pub(crate) aborted: AtomicU64,
     pub(crate) rejected: AtomicU64,
+    pub(crate) preemptions: AtomicU64,
+    pub(crate) guessed: AtomicU64,
+    pub(crate) guessed_right: AtomicU64,
     queued: Histogram,
     prefill: Histogram,
     first_token: Histogram,
@@ -74,7 +77,7 @@ pub struct CountersSnapshot {
     pub running: usize,
     /// Requests not begun.
     pub waiting: usize,
-    /// Share of the key-value blocks that are reserved, 0 to 1.
+    /// Share of the key-value blocks that running sequences hold, 0 to 1.
     pub kv_usage: f64,
     /// Steps taken.
     pub steps: u64,
@@ -92,6 +95,12 @@ pub struct CountersSnapshot {
     pub aborted: u64,
     /// Requests refused because too many waited.
     pub rejected: u64,
+    /// Times that a sequence made room for others, to be computed again.
+    pub preemptions: u64,
+    /// Tokens guessed by prompt lookup.
+    pub guessed: u64,
+    /// Those of them that were right.
+    pub guessed_right: u64,
     /// Seconds from arrival until it joined the batch.
     pub queued: HistogramSnapshot,
     /// Seconds from then to the first token.
@@ -150,6 +159,9 @@ impl Counters {
             length: total(&self.length),
             aborted: total(&self.aborted),
             rejected: total(&self.rejected),
+            preemptions: total(&self.preemptions),
+            guessed: total(&self.guessed),
+            guessed_right: total(&self.guessed_right),
             queued: self.queued.snapshot(&SECONDS),
             prefill: self.prefill.snapshot(&SECONDS),
             first_token: self.first_token.snapshot(&SECONDS),

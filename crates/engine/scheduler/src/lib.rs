@@ -5,8 +5,8 @@
 //! sends what came out to the callers. Requests join and leave between steps. Every row of a step may
 //! use another LoRA adapter, or none.
 //!
-//! In the order in which a request meets them: [`request`] says what can be asked, `admit` and
-//! `plan_step` decide what runs, `paged_kv` and `prefix_cache` hold its keys and values, `forward`
+//! In the order in which a request meets them: [`request`] says what can be asked, `waiting_queue`
+//! and `plan_step` decide what runs, `paged_kv` and `prefix_cache` hold its keys and values, `forward`
 //! computes, `sampler` chooses, `sequence` turns tokens into text and events.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "tests"))]
 
@@ -20,6 +20,7 @@ mod paged_kv;
 mod plan_step;
 mod prefix_cache;
 mod prompt_logits;
+mod prompt_lookup;
 mod request;
 mod sampler;
 mod scheduler;
@@ -27,6 +28,7 @@ mod sequence;
 mod step_loop;
 mod stop_strings;
 mod team;
+mod waiting_queue;
 mod worker;
 
 pub use adapter_registry::{AdapterError, AdapterInfo};

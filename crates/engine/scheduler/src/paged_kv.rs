@@ -1,8 +1,8 @@
 //! Keys and values of running sequences, in blocks of 16 tokens.
 //!
 //! A block that is being filled belongs to one sequence; a full block may be shared, and then nobody
-//! writes to it any more. Blocks are counted: a sequence is admitted only when its longest possible
-//! length fits, so that no running sequence ever has to be thrown out.
+//! writes to it any more. A sequence gets blocks as it grows: how long it will be nobody knows. When
+//! none is left, some sequence makes room and is computed again later.
 
 use std::sync::Arc;
 
@@ -57,6 +57,16 @@ impl SequenceCache {
         self.length += tokens;
     }
 
+    /// Blocks held.
+    pub(crate) fn held(&self) -> usize {
+        self.shared.len() + self.open.len()
+    }
+
+    /// Forgets all after the first `length` tokens, which must not be in a shared block.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.length = self.length.min(length);
+    }
+
     /// Turns full open blocks into shared ones and returns all shared blocks.
     pub(crate) fn seal_full_blocks(&mut self) -> &mut [Arc<KvBlock>] {
         let full = self.length / BLOCK_TOKENS - self.shared.len();
@@ -72,40 +82,37 @@ pub(crate) struct BlockPool {
     free: Vec<KvBlock>,
     existing: usize,
     capacity: usize,
-    reserved: usize,
 }
 
 impl BlockPool {
     pub(crate) fn new(shape: BlockShape, capacity: usize) -> Self {
-        Self { shape, free: Vec::new(), existing: 0, capacity, reserved: 0 }
+        Self { shape, free: Vec::new(), existing: 0, capacity }
     }
 
-    /// Sets blocks aside for a sequence; false when they are not there.
-    pub(crate) fn reserve(&mut self, blocks: usize) -> bool {
-        let fits = self.reserved + blocks <= self.capacity;
-        if fits {
-            self.reserved += blocks;
-        }
-        fits
+    /// Blocks that no sequence holds, those that the prefix cache would give up among them.
+    pub(crate) fn available(&self, prefixes: &PrefixCache) -> usize {
+        self.free.len() + self.capacity.saturating_sub(self.existing) + prefixes.idle()
     }
 
-    /// Share of the blocks that running sequences have reserved.
-    pub(crate) fn usage(&self) -> f64 {
-        self.reserved as f64 / self.capacity.max(1) as f64
+    /// Share of the blocks that running sequences hold.
+    pub(crate) fn usage(&self, prefixes: &PrefixCache) -> f64 {
+        1.0 - self.available(prefixes) as f64 / self.capacity.max(1) as f64
     }
 
-    /// Gives `cache` open blocks for `tokens` more tokens, within its reservation.
+    /// Gives `cache` open blocks for `tokens` more tokens; false when there are not enough, and then
+    /// it has those that there were.
     pub(crate) fn grow(
         &mut self,
         cache: &mut SequenceCache,
         tokens: usize,
         prefixes: &mut PrefixCache,
-    ) {
+    ) -> bool {
         let needed = blocks_for(cache.length + tokens);
-        while cache.shared.len() + cache.open.len() < needed {
-            let block = self.take(prefixes);
+        while cache.held() < needed {
+            let Some(block) = self.take(prefixes) else { return false };
             cache.open.push(block);
         }
+        true
     }
 
     /// Takes blocks that nobody needs.
@@ -113,22 +120,21 @@ impl BlockPool {
         self.free.extend(blocks);
     }
 
-    fn take(&mut self, prefixes: &mut PrefixCache) -> KvBlock {
-        if self.free.is_empty() && self.existing >= self.capacity {
+    fn take(&mut self, prefixes: &mut PrefixCache) -> Option<KvBlock> {
+        if self.free.is_empty() {
+            if self.existing < self.capacity {
+                self.existing += 1;
+                return Some(KvBlock::new(self.shape));
+            }
             self.free.extend(prefixes.evict());
         }
-        self.free.pop().unwrap_or_else(|| {
-            self.existing += 1;
-            KvBlock::new(self.shape)
-        })
+        self.free.pop()
     }
 
-    /// Takes a finished sequence's blocks back and ends its reservation.
-    pub(crate) fn release(&mut self, cache: SequenceCache, reserved: usize) {
-        self.reserved -= reserved;
+    /// Takes a sequence's blocks back, but for those that the prefix cache keeps.
+    pub(crate) fn release(&mut self, cache: SequenceCache, prefixes: &mut PrefixCache) {
         self.free.extend(cache.open);
-        // A shared block comes back when its last holder lets go.
-        self.free.extend(cache.shared.into_iter().filter_map(Arc::into_inner));
+        self.free.extend(prefixes.let_go(cache.shared));
     }
 
     #[cfg(test)]

@@ -3,17 +3,18 @@
 /// What a sequence could do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Want {
-    /// Tokens not computed yet: one when generating, more in a prompt.
+    /// Tokens not computed yet: one and its guesses when generating, more in a prompt.
     pub(crate) tokens: usize,
     /// Whether it is still in its prompt.
     pub(crate) in_prompt: bool,
 }
 
 /// Tokens for each sequence, in the same order; zero means that it waits. Generating sequences all
-/// move by one, so that nobody's stream stalls behind another's long prompt; prompts share what is
+/// move, so that nobody's stream stalls behind another's long prompt; prompts share what is
 /// left of the budget, first come first.
 pub(crate) fn plan_step(wants: &[Want], budget: usize) -> Vec<usize> {
-    let generating = wants.iter().filter(|want| !want.in_prompt).count();
+    let generating: usize =
+        wants.iter().filter(|want| !want.in_prompt).map(|want| want.tokens).sum();
     let mut left = budget.saturating_sub(generating);
     // A budget full of generating sequences must not stop prompts for good.
     if left == 0 {

@@ -28,6 +28,8 @@ pub(crate) struct PrefixCache {
     edges: HashMap<u64, (u64, Tokens)>,
     next_id: u64,
     clock: u64,
+    /// Blocks that no sequence holds.
+    idle: usize,
 }
 
 impl PrefixCache {
@@ -35,7 +37,19 @@ impl PrefixCache {
     const FIRST_NODE: u64 = 1 << 32;
 
     pub(crate) fn new() -> Self {
-        Self { nodes: HashMap::new(), edges: HashMap::new(), next_id: Self::FIRST_NODE, clock: 0 }
+        Self {
+            nodes: HashMap::new(),
+            edges: HashMap::new(),
+            next_id: Self::FIRST_NODE,
+            clock: 0,
+            idle: 0,
+        }
+    }
+
+    /// Blocks that no sequence holds. All of them can be given up: whoever holds a block holds those
+    /// before it.
+    pub(crate) fn idle(&self) -> usize {
+        self.idle
     }
 
     /// The longest known prefix of `prompt` below `root` that leaves at least one token to compute.
@@ -47,28 +61,44 @@ impl PrefixCache {
         for tokens in usable.as_chunks::<BLOCK_TOKENS>().0 {
             let Some(node) = self.nodes.get_mut(&(parent, *tokens)) else { break };
             node.last_use = self.clock;
+            self.idle -= usize::from(Arc::strong_count(&node.block) == 1);
             blocks.push(Arc::clone(&node.block));
             parent = node.id;
         }
         blocks
     }
 
-    /// Remembers the full blocks of a prompt; `blocks[i]` holds tokens `16 i ..`. Where a block is
+    /// A sequence ends its hold on `blocks`; those that the tree does not know are returned.
+    pub(crate) fn let_go(&mut self, blocks: Vec<Arc<KvBlock>>) -> Vec<KvBlock> {
+        let mut unknown = Vec::new();
+        for block in blocks {
+            // The tree is the last holder of what it knows: it lets go of idle blocks only.
+            self.idle += usize::from(Arc::strong_count(&block) == 2);
+            unknown.extend(Arc::into_inner(block));
+        }
+        unknown
+    }
+
+    /// Remembers the full blocks of a sequence; `blocks[i]` holds tokens `16 i ..`. Where a block is
     /// known already, the known one takes the place of the new one, which is returned for reuse.
     pub(crate) fn remember(
         &mut self,
         root: u64,
-        prompt: &[u32],
+        tokens: &[u32],
         blocks: &mut [Arc<KvBlock>],
     ) -> Vec<KvBlock> {
         self.clock += 1;
         let mut parent = root;
         let mut spare = Vec::new();
-        for (tokens, block) in prompt.as_chunks::<BLOCK_TOKENS>().0.iter().zip(blocks) {
+        for (tokens, block) in tokens.as_chunks::<BLOCK_TOKENS>().0.iter().zip(blocks) {
             let key = (parent, *tokens);
             if let Some(node) = self.nodes.get_mut(&key) {
                 node.last_use = self.clock;
                 parent = node.id;
+                if Arc::ptr_eq(block, &node.block) {
+                    continue;
+                }
+                self.idle -= usize::from(Arc::strong_count(&node.block) == 1);
                 let duplicate = std::mem::replace(block, Arc::clone(&node.block));
                 spare.extend(Arc::into_inner(duplicate));
                 continue;
@@ -95,7 +125,9 @@ impl PrefixCache {
             .collect();
         idle.sort_unstable();
         idle.truncate((idle.len() / 8).max(1));
-        idle.into_iter().filter_map(|(_, id)| self.remove(id)).collect()
+        let given_up: Vec<KvBlock> = idle.into_iter().filter_map(|(_, id)| self.remove(id)).collect();
+        self.idle -= given_up.len();
+        given_up
     }
 
     fn remove(&mut self, id: u64) -> Option<KvBlock> {

@@ -1,5 +1,7 @@
 //! What a caller can ask, and what comes back.
 
+use std::sync::Arc;
+
 use pelton_constrain::{Broken, Constraint};
 
 /// How the next token is chosen.
@@ -49,6 +51,10 @@ pub struct GenerateRequest {
     pub prompt: Vec<u32>,
     /// Name of a loaded adapter; `None` runs the base.
     pub adapter: Option<String>,
+    /// Lower is served first, and has others make room.
+    pub priority: i32,
+    /// Requests of one flow (a user's, an adapter's) share one part of the engine.
+    pub flow: Arc<str>,
     /// Most tokens to generate; as many as the context holds where absent. 0 only reads the prompt.
     pub max_tokens: Option<usize>,
     /// Texts that end the generation.

@@ -1,6 +1,5 @@
 //! The handle through which requests and adapters reach the scheduler's thread.
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,11 +18,15 @@ use crate::paged_kv::BlockPool;
 use crate::prefix_cache::PrefixCache;
 use crate::sequence::Admitted;
 use crate::step_loop::{Command, StepLoop};
+use crate::waiting_queue::WaitingQueue;
 use crate::worker::{Engine, Workers};
 use crate::{
     AdapterError, AdapterInfo, Counters, CountersSnapshot, Decoder, Event, GenerateRequest,
     SubmitError,
 };
+
+/// Tokens that a step of a large model guesses: reading its weights takes most of a step's time.
+const GUESSED_TOKENS: usize = 8;
 
 /// How much the scheduler takes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +39,9 @@ pub struct Limits {
     pub kv_tokens: usize,
     /// Requests that may wait; more are refused.
     pub max_waiting: usize,
+    /// Tokens that a step guesses at most, by looking back at the prompt (speculative decoding). Where
+    /// absent, a model too large for the processor's caches guesses 8 and a small one none.
+    pub guessed_tokens: Option<usize>,
     /// Threads that compute.
     pub threads: usize,
 }
@@ -47,6 +53,7 @@ impl Default for Limits {
             max_batch_tokens: 1024,
             kv_tokens: 64 * 1024,
             max_waiting: 1024,
+            guessed_tokens: None,
             threads: thread::available_parallelism().map_or(1, usize::from),
         }
     }
@@ -125,14 +132,17 @@ impl Scheduler {
         let counters = Arc::new(Counters::default());
         let (inbox, commands) = channel();
         let (life, ended) = watch::channel(());
+        let workers = Workers::start(engine.clone(), limits.threads)?;
+        let by_size = if workers.divide_operators() { GUESSED_TOKENS } else { 0 };
         let step_loop = StepLoop {
             limits,
             inbox: commands,
-            workers: Workers::start(engine.clone(), limits.threads)?,
+            guessed_tokens: limits.guessed_tokens.unwrap_or(by_size),
+            workers,
             pool: BlockPool::new(engine.decoder.blocks, limits.kv_tokens / BLOCK_TOKENS),
             prefixes: PrefixCache::new(),
             counters: Arc::clone(&counters),
-            waiting: VecDeque::new(),
+            waiting: WaitingQueue::default(),
             running: Vec::new(),
             _life: life,
         };

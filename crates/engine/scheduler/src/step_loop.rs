@@ -1,6 +1,5 @@
 //! The scheduler's thread: admit, plan, run, settle, again.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -14,6 +13,7 @@ use crate::paged_kv::{BlockPool, SequenceCache};
 use crate::plan_step::{Want, plan_step, share_out};
 use crate::prefix_cache::PrefixCache;
 use crate::sequence::{Admitted, Sequence};
+use crate::waiting_queue::WaitingQueue;
 use crate::worker::{Share, Workers};
 
 /// What callers tell the thread.
@@ -34,8 +34,11 @@ pub(crate) struct StepLoop {
     pub(crate) pool: BlockPool,
     pub(crate) prefixes: PrefixCache,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) waiting: VecDeque<Admitted>,
+    pub(crate) waiting: WaitingQueue,
+    /// By rank.
     pub(crate) running: Vec<Sequence>,
+    /// Tokens that a step may guess.
+    pub(crate) guessed_tokens: usize,
     /// Never sends: it closes when this thread ends, however it ends.
     pub(crate) _life: watch::Sender<()>,
 }
@@ -70,51 +73,83 @@ impl StepLoop {
                 }
             };
             match command {
-                Command::Submit(admitted) => self.waiting.push_back(*admitted),
+                Command::Submit(admitted) => self.waiting.push(Sequence::new(*admitted)),
                 Command::Stop => return false,
             }
         }
     }
 
     fn drop_abandoned(&mut self) {
-        let before = self.waiting.len();
-        self.waiting.retain(|admitted| !admitted.events.is_closed());
-        let left = before - self.waiting.len();
+        let left = self.waiting.take_abandoned();
         self.counters.waiting.fetch_sub(left, Ordering::Relaxed);
         self.counters.aborted.fetch_add(left as u64, Ordering::Relaxed);
         for sequence in self.running.extract_if(.., |sequence| sequence.is_abandoned()) {
             self.counters.aborted.fetch_add(1, Ordering::Relaxed);
-            self.pool.release(sequence.cache, sequence.reserved_blocks);
+            self.pool.release(sequence.cache, &mut self.prefixes);
         }
     }
 
-    /// Moves waiting requests into the batch, in order, while their longest length fits.
+    /// Moves waiting requests into the batch while there is room for what is known of them. One of
+    /// higher priority than some that run has them make room.
     fn admit(&mut self) {
-        while self.running.len() < self.limits.max_batch {
-            let Some(next) = self.waiting.front() else { return };
-            if !self.pool.reserve(next.blocks()) {
-                return;
+        while let Some(next) = self.waiting.peek() {
+            let rank = next.rank();
+            let prefix = self.prefixes.find(next.prefix_root(), next.cacheable());
+            if self.running.is_empty() || self.has_room(next, prefix.len()) {
+                let Some(mut next) = self.waiting.pop() else { return };
+                next.begin(SequenceCache::with_prefix(prefix));
+                self.counters.waiting.fetch_sub(1, Ordering::Relaxed);
+                if next.generated() == 0 {
+                    self.waiting.charge(&next, next.uncomputed(), 0);
+                }
+                let place = self.running.partition_point(|other| other.rank() < rank);
+                self.running.insert(place, next);
+                continue;
             }
-            let Some(next) = self.waiting.pop_front() else { return };
-            self.counters.waiting.fetch_sub(1, Ordering::Relaxed);
-            let cache = if next.request.prompt_logprobs.is_some() {
-                SequenceCache::default()
-            } else {
-                let prefix = self.prefixes.find(next.prefix_root(), &next.request.prompt);
-                SequenceCache::with_prefix(prefix)
-            };
-            self.running.push(Sequence::new(next, cache));
+            let known = self.prefixes.let_go(prefix);
+            self.pool.put_back(known);
+            match self.running.pop_if(|last| last.rank().0 > rank.0) {
+                Some(last) => self.preempt(last),
+                None => return,
+            }
         }
+    }
+
+    /// Whether the batch has a place for `next`, of which `cached` blocks are there: for its known
+    /// tokens, beside what those that run lack, and one more block for each so that they do not have
+    /// to make room at once.
+    fn has_room(&self, next: &Sequence, cached: usize) -> bool {
+        let lacking: usize = self.running.iter().map(Sequence::lacking_blocks).sum();
+        let wanted = next.lacking_blocks().saturating_sub(cached) + lacking + self.running.len();
+        self.running.len() < self.limits.max_batch
+            && wanted <= self.pool.available(&self.prefixes)
+    }
+
+    /// Puts a running sequence back among those that wait. The prefix cache keeps what was computed
+    /// of it as long as nobody needs the room.
+    fn preempt(&mut self, mut sequence: Sequence) {
+        self.remember(&mut sequence);
+        self.pool.release(std::mem::take(&mut sequence.cache), &mut self.prefixes);
+        self.counters.preemptions.fetch_add(1, Ordering::Relaxed);
+        self.counters.waiting.fetch_add(1, Ordering::Relaxed);
+        self.waiting.push(sequence);
+    }
+
+    /// Shows the prefix cache what was computed of a sequence.
+    fn remember(&mut self, sequence: &mut Sequence) {
+        let root = sequence.prefix_root();
+        let (tokens, cache) = sequence.computed();
+        let spare = self.prefixes.remember(root, tokens, cache.seal_full_blocks());
+        self.pool.put_back(spare);
     }
 
     /// One step of all running sequences; false when a worker died.
     fn step(&mut self) -> bool {
-        let wants: Vec<Want> = self
-            .running
-            .iter()
-            .map(|sequence| Want { tokens: sequence.uncomputed(), in_prompt: sequence.in_prompt() })
-            .collect();
-        let tokens = plan_step(&wants, self.limits.max_batch_tokens);
+        let guesses = self.guesses();
+        let wants: Vec<Want> =
+            self.running.iter_mut().map(|sequence| sequence.want(guesses)).collect();
+        let mut tokens = plan_step(&wants, self.limits.max_batch_tokens);
+        self.make_room(&mut tokens);
         let (mut resting, mut shares) = self.split(&tokens);
         self.counters.steps.fetch_add(1, Ordering::Relaxed);
         // The heaviest stays here: it is not delayed by waking a thread.
@@ -125,9 +160,31 @@ impl StepLoop {
                 resting.push(sequence);
             }
         }
-        resting.sort_by_key(|sequence| sequence.admitted.ticket);
+        resting.sort_by_key(Sequence::rank);
         self.running = resting;
         true
+    }
+
+    /// Tokens that each generating sequence may guess. Many sequences fill a pass by themselves.
+    fn guesses(&self) -> usize {
+        self.guessed_tokens / self.running.len().max(1)
+    }
+
+    /// Gives every sequence blocks for its tokens of this step; those of the lowest rank make room.
+    fn make_room(&mut self, tokens: &mut Vec<usize>) {
+        let mut at = 0;
+        while let Some(sequence) = self.running.get_mut(at) {
+            if self.pool.grow(&mut sequence.cache, tokens[at], &mut self.prefixes) {
+                at += 1;
+                continue;
+            }
+            // Alone, a sequence fits: it was not taken otherwise.
+            if let Some(mut last) = self.running.pop() {
+                last.drop_guesses();
+                self.preempt(last);
+            }
+            tokens.truncate(self.running.len());
+        }
     }
 
     /// Separates those that wait in this step from those that run, the latter by worker.
@@ -136,11 +193,10 @@ impl StepLoop {
         let mut shares: Vec<Share> = (0..self.workers.count()).map(|_| Vec::new()).collect();
         let mut resting = Vec::new();
         let sequences = std::mem::take(&mut self.running);
-        for ((mut sequence, &tokens), worker) in sequences.into_iter().zip(tokens).zip(worker_of) {
+        for ((sequence, &tokens), worker) in sequences.into_iter().zip(tokens).zip(worker_of) {
             if tokens == 0 {
                 resting.push(sequence);
             } else {
-                self.pool.grow(&mut sequence.cache, tokens, &mut self.prefixes);
                 shares[worker].push((sequence, tokens));
             }
         }
@@ -149,30 +205,34 @@ impl StepLoop {
 
     /// After a step: shares a finished prompt, and releases a finished sequence.
     fn settle(&mut self, mut sequence: Sequence) -> Option<Sequence> {
-        if sequence.generated() == 1 || (sequence.finished.is_some() && !sequence.in_prompt()) {
-            let root = sequence.admitted.prefix_root();
-            let prompt = &sequence.admitted.request.prompt;
-            let blocks = sequence.cache.seal_full_blocks();
-            let spare = self.prefixes.remember(root, prompt, blocks);
-            self.pool.put_back(spare);
+        let guessed = sequence.guessed();
+        let chosen = sequence.drop_guesses();
+        if guessed > 0 {
+            self.counters.guessed.fetch_add(guessed as u64, Ordering::Relaxed);
+            let right = chosen.saturating_sub(1) as u64;
+            self.counters.guessed_right.fetch_add(right, Ordering::Relaxed);
+        }
+        self.waiting.charge(&sequence, 0, chosen);
+        if sequence.generated() == 1 || sequence.finished.is_some() {
+            self.remember(&mut sequence);
         }
         let Some(reason) = sequence.finished else { return Some(sequence) };
         let ended = Instant::now();
         let stations = Stations {
             arrived: sequence.admitted.arrived,
-            began: sequence.began,
+            began: sequence.began.unwrap_or(ended),
             first_token: sequence.first_token_at.unwrap_or(ended),
             ended,
         };
         self.counters.finished(reason, sequence.usage(), stations);
-        self.pool.release(std::mem::take(&mut sequence.cache), sequence.reserved_blocks);
+        self.pool.release(std::mem::take(&mut sequence.cache), &mut self.prefixes);
         // Last, so that a caller who has the answer also finds it counted and its memory free.
         sequence.send_done(reason);
         None
     }
 
     fn publish(&self) {
-        let permille = (self.pool.usage() * 1000.0).round() as usize;
+        let permille = (self.pool.usage(&self.prefixes) * 1000.0).round() as usize;
         self.counters.running.store(self.running.len(), Ordering::Relaxed);
         self.counters.kv_usage_permille.store(permille, Ordering::Relaxed);
     }

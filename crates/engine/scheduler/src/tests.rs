@@ -56,7 +56,7 @@ fn codec() -> Arc<TextCodec> {
 }
 
 fn small_limits() -> Limits {
-    Limits { max_batch: 16, max_batch_tokens: 64, kv_tokens: 8192, max_waiting: 256, threads: 2 }
+    Limits { max_batch: 16, max_batch_tokens: 64, kv_tokens: 8192, max_waiting: 256, guessed_tokens: None, threads: 2 }
 }
 
 fn scheduler_with(limits: Limits, precision: Precision) -> Scheduler {
@@ -531,15 +531,140 @@ fn more_than_may_wait_is_refused() {
 }
 
 #[test]
-fn little_memory_means_waiting_not_failing() {
+fn little_memory_means_making_room_not_failing() {
     let roomy = scheduler(small_limits());
     let tight = scheduler(Limits { kv_tokens: 160, ..small_limits() });
-    let requests = || (0..24).map(|at| greedy(prompt(at % 5, 20 + at), 30)).collect::<Vec<_>>();
-    let found = run_all(&tight, requests());
-    let expected = run_all(&roomy, requests());
+    let sampled = Sampling { seed: Some(3), presence_penalty: 0.5, ..Sampling::default() };
+    let requests = || {
+        (0..24).map(|at| GenerateRequest {
+            sampling: if at % 2 == 0 { greedy(Vec::new(), 1).sampling } else { sampled.clone() },
+            logprobs: Some(2),
+            prompt_logprobs: (at % 3 == 0).then_some(1),
+            ..greedy(prompt(at % 5, 20 + at), 60)
+        })
+    };
+    let found = run_all(&tight, requests().collect());
+    let expected = run_all(&roomy, requests().collect());
     for (found, expected) in found.iter().zip(&expected) {
-        assert_eq!(found.tokens, expected.tokens);
+        assert_eq!((&found.tokens, &found.logprobs), (&expected.tokens, &expected.logprobs));
+        assert_eq!(found.usage.prompt_tokens, expected.usage.prompt_tokens);
     }
+    let (tight, roomy) = (tight.counters(), roomy.counters());
+    assert!(tight.preemptions > 0 && roomy.preemptions == 0, "{tight:?}");
+    assert_eq!((tight.waiting, tight.running), (0, 0));
+}
+
+#[test]
+fn a_long_limit_does_not_hold_memory_that_a_short_answer_never_needs() {
+    let scheduler = scheduler(Limits { kv_tokens: 2048, ..small_limits() });
+    // Each may take up all of the memory; stopped early, eight fit beside each other.
+    let brief = |at| GenerateRequest {
+        stop_token_ids: (0..=u32::from(u8::MAX)).map(|byte| byte + 7).collect(),
+        ..greedy(prompt(at, 40), 2000)
+    };
+    let requests: Vec<_> = (0..8).map(brief).collect();
+    let all: Vec<_> = requests.into_iter().map(|one| scheduler.submit(one).unwrap()).collect();
+    for events in all {
+        assert!(finish(events).1.tokens.len() <= 2000);
+    }
+    let counters = scheduler.counters();
+    assert_eq!(counters.preemptions, 0);
+    // One after another they would take a step each for prompt and answer.
+    assert!(counters.steps < 8, "{} steps", counters.steps);
+}
+
+#[test]
+fn what_is_urgent_overtakes_and_has_others_make_room() {
+    let scheduler = scheduler(Limits { max_batch: 1, ..small_limits() });
+    let of = |seed, priority| GenerateRequest {
+        stream: true,
+        priority,
+        ..greedy(prompt(seed, 10), 400)
+    };
+    let expected = run(&scheduler, greedy(prompt(16, 10), 400));
+    let mut long = scheduler.submit(of(16, 5)).unwrap();
+    let Some(Event::Text { text: begun, .. }) = long.blocking_recv() else { panic!("no text") };
+    let later = scheduler.submit(of(17, 5)).unwrap();
+    let urgent = scheduler.submit(GenerateRequest { priority: -1, ..greedy(prompt(18, 10), 2) });
+    finish(urgent.unwrap());
+    let counters = scheduler.counters();
+    assert_eq!((counters.preemptions, counters.length), (1, 2), "the long one made room");
+    // It goes on where it was, before what came later.
+    let (pieces, completion) = finish(long);
+    assert_eq!(completion.tokens, expected.tokens);
+    assert_eq!(begun + &pieces.concat(), expected.text);
+    assert_eq!(finish(later).1.tokens.len(), 400);
+}
+
+#[test]
+fn flows_share_the_engine_whoever_asks_more() {
+    let scheduler = scheduler(Limits { max_batch: 1, ..small_limits() });
+    let of = |flow: &str, seed| GenerateRequest {
+        flow: flow.into(),
+        ..greedy(prompt(seed, 30), 20)
+    };
+    // One holds the batch while the others queue: twenty of a greedy flow, then two of a modest one.
+    let mut first = scheduler.submit(GenerateRequest { stream: true, ..of("greedy", 1) }).unwrap();
+    assert!(matches!(first.blocking_recv(), Some(Event::Text { .. })));
+    let many: Vec<_> = (0..20).map(|at| scheduler.submit(of("greedy", at)).unwrap()).collect();
+    let few: Vec<_> = (0..2).map(|at| scheduler.submit(of("modest", 40 + at)).unwrap()).collect();
+    few.into_iter().for_each(|events| drop(finish(events)));
+    let done = scheduler.counters().length;
+    assert!(done < 10, "the modest flow's two calls were behind {done} others");
+    many.into_iter().for_each(|events| drop(finish(events)));
+}
+
+#[test]
+fn guessing_ahead_changes_no_text() {
+    let plain = scheduler(small_limits());
+    let guessing = scheduler(Limits { guessed_tokens: Some(48), ..small_limits() });
+    let requests = || {
+        // Prompts that repeat themselves: there is something to find.
+        (0..12).map(|at| {
+            let once = prompt(at % 4, 12);
+            let sampling = match at % 3 {
+                0 => Sampling { temperature: 0.0, ..Sampling::default() },
+                1 => Sampling { seed: Some(at as u64), temperature: 0.4, ..Sampling::default() },
+                _ => Sampling {
+                    temperature: 0.0,
+                    frequency_penalty: 0.3,
+                    repetition_penalty: 1.1,
+                    ..Sampling::default()
+                },
+            };
+            GenerateRequest {
+                sampling,
+                logprobs: Some(1),
+                stop: if at == 5 { vec!["q".to_owned()] } else { Vec::new() },
+                ..greedy(once.repeat(3), 150 + at)
+            }
+        })
+    };
+    let found = run_all(&guessing, requests().collect());
+    let expected = run_all(&plain, requests().collect());
+    for (found, expected) in found.iter().zip(&expected) {
+        assert_eq!((&found.tokens, &found.text), (&expected.tokens, &expected.text));
+        assert_eq!(found.logprobs, expected.logprobs);
+    }
+    let one = |scheduler: &Scheduler| {
+        let before = scheduler.counters().steps;
+        run(scheduler, greedy(prompt(1, 12).repeat(3), 300));
+        scheduler.counters().steps - before
+    };
+    let counters = guessing.counters();
+    assert!(counters.guessed_right > 0 && counters.guessed > counters.guessed_right);
+    assert!(one(&guessing) < one(&plain), "right guesses save steps");
+}
+
+#[test]
+fn the_next_turn_finds_the_answer_in_the_prefix_cache() {
+    let scheduler = scheduler(small_limits());
+    let mut turn = prompt(20, 40);
+    let answer = run(&scheduler, greedy(turn.clone(), 40));
+    turn.extend(&answer.tokens);
+    turn.extend(prompt(21, 10));
+    // All but the last token of the answer was computed: 79 tokens, four whole blocks.
+    assert_eq!(run(&scheduler, greedy(turn, 1)).usage.cached_tokens, 64);
 }
 
 #[test]
@@ -547,18 +672,19 @@ fn blocks_are_reused_and_never_more_than_there_are() {
     let decoder = Decoder::new(&model(), Precision::F32).unwrap();
     let mut pool = BlockPool::new(decoder.blocks, 4);
     let mut prefixes = PrefixCache::new();
-    assert!(!pool.reserve(5));
     for round in 0..6 {
         let tokens = prompt(round, 40);
-        assert!(pool.reserve(4));
-        assert!(!pool.reserve(1));
         let mut cache = SequenceCache::with_prefix(prefixes.find(0, &tokens));
-        pool.grow(&mut cache, 60, &mut prefixes);
+        assert!(pool.grow(&mut cache, 60, &mut prefixes));
+        assert_eq!(pool.available(&prefixes), 0);
+        // A fifth block is not there, and asking for it takes nothing away.
+        assert!(!pool.grow(&mut cache, 80, &mut prefixes));
         cache.advance(40);
         let spare = prefixes.remember(0, &tokens, cache.seal_full_blocks());
         pool.put_back(spare);
-        pool.release(cache, 4);
+        pool.release(cache, &mut prefixes);
         assert!(pool.existing() <= 4);
+        assert_eq!((pool.available(&prefixes), prefixes.idle()), (4, prefixes.len()));
     }
     // The last prompt's two full blocks are still known.
     assert_eq!(prefixes.find(0, &prompt(5, 40)).len(), 2);

@@ -65,6 +65,11 @@ impl Workers {
         self.inboxes.len() + 1
     }
 
+    /// Whether the operators of a pass are divided, because reading the weights takes its time.
+    pub(crate) fn divide_operators(&self) -> bool {
+        self.team.width() > 1
+    }
+
     /// Runs one share per worker; `None` when a worker died.
     pub(crate) fn run(&mut self, mut shares: Vec<Share>) -> Option<Vec<Sequence>> {
         let own = shares.pop().unwrap_or_default();
@@ -97,7 +102,7 @@ fn serve(engine: &Engine, shares: &Receiver<Share>, done: &Sender<Share>) {
 
 fn run_share(engine: &Engine, mut share: Share, workspace: &mut Workspace, team: &Team) -> Share {
     // Neighbors with the same adapter run through it together.
-    share.sort_by_key(|(sequence, _)| sequence.admitted.prefix_root());
+    share.sort_by_key(|(sequence, _)| sequence.prefix_root());
     let mut parts: Vec<_> =
         share.iter_mut().map(|(sequence, tokens)| sequence.part(*tokens)).collect();
     let wants: Vec<usize> = parts.iter().map(|part| part.logits).collect();

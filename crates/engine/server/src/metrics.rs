@@ -23,7 +23,7 @@ fn render(counters: &CountersSnapshot, model: &str) -> String {
     let c = counters;
     page.one("gauge", "vllm:num_requests_running", "Sequences in the batch.", c.running as f64);
     page.one("gauge", "vllm:num_requests_waiting", "Requests not begun.", c.waiting as f64);
-    let help = "Share of the key-value cache that running requests reserved.";
+    let help = "Share of the key-value cache that running requests hold.";
     page.one("gauge", "vllm:kv_cache_usage_perc", help, c.kv_usage);
     page.one("counter", "vllm:prompt_tokens_total", "Prompt tokens.", c.prompt_tokens as f64);
     let help = "Generated tokens.";
@@ -33,6 +33,12 @@ fn render(counters: &CountersSnapshot, model: &str) -> String {
     let help = "Prompt tokens found in the prefix cache.";
     page.one("counter", "vllm:prefix_cache_hits_total", help, c.cached_tokens as f64);
     page.one("counter", "pelton_engine_steps_total", "Steps of the scheduler.", c.steps as f64);
+    let help = "Times that a sequence made room for others.";
+    page.one("counter", "vllm:num_preemptions_total", help, c.preemptions as f64);
+    let help = "Tokens guessed by prompt lookup.";
+    page.one("counter", "vllm:spec_decode_num_draft_tokens_total", help, c.guessed as f64);
+    let help = "Guessed tokens that were right.";
+    page.one("counter", "vllm:spec_decode_num_accepted_tokens_total", help, c.guessed_right as f64);
     let help = "Requests refused because too many waited.";
     page.one("counter", "pelton_engine_rejected_total", help, c.rejected as f64);
     page.header("counter", "vllm:request_success_total", "Requests by the way they ended.");
