@@ -226,7 +226,7 @@ def post(address, **body):
 def test_scores_are_those_of_transformers(tmp_path, family, raw):
     torch.manual_seed(4)
     config, make_tokenizer = FAMILIES[family]
-    config = type(config)(**{**config.to_dict(), "num_labels": 1})
+    config = type(config)(**{**config.to_dict(), "id2label": {0: "LABEL_0"}, "label2id": None})
     model = randomized(AutoModelForSequenceClassification.from_config(config))
     tokenizer = make_tokenizer()
     save(model, tokenizer, tmp_path)
@@ -237,8 +237,9 @@ def test_scores_are_those_of_transformers(tmp_path, family, raw):
         path.write_text(json.dumps(own))
     expected = []
     for document in DOCUMENTS:
+        # As a list of pairs: given apart, an empty second text would count as none.
         inputs = tokenizer(
-            QUERY, document, return_tensors="pt", truncation="longest_first", max_length=100
+            [(QUERY, document)], return_tensors="pt", truncation="longest_first", max_length=100
         )
         with torch.no_grad():
             logit = model(**inputs).logits[0, 0]

@@ -11,6 +11,7 @@ import pytest
 from engine_process import TOKEN, serving
 
 lm_eval = pytest.importorskip("lm_eval")
+tasks_of = pytest.importorskip("lm_eval.tasks")
 
 TASK = """
 task: wheel_questions
@@ -48,7 +49,7 @@ def results(tmp_path_factory):
     (work / "wheel.yaml").write_text(TASK.format(data=data))
     os.environ |= {"OPENAI_API_KEY": TOKEN, "HF_DATASETS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
     os.environ["HF_HOME"] = str(work / "cache")
-    tasks = lm_eval.tasks.TaskManager(include_path=str(work))
+    tasks = tasks_of.TaskManager(include_path=str(work))
 
     def evaluate(model, arguments):
         return lm_eval.simple_evaluate(
