@@ -78,7 +78,7 @@ mod tests {
     fn batches_stay_within_the_budget() {
         assert_eq!(batches(&[3, 3, 3, 9, 1], 6), [0..2, 2..3, 3..4, 4..5]);
         assert!(batches(&[], 6).is_empty());
-        assert_eq!(batches(&[7], 6), [0..1]);
+        assert_eq!(batches(&[7, 1], 6), [0..1, 1..2]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub struct Embedder {
 
 #[derive(Debug)]
 enum Body {
-    Encoder(Encoder),
+    Encoder(Box<Encoder>),
     /// A decoder whose hidden states are taken, such as Qwen3-Embedding.
     Decoder(Box<Decoder>),
 }
@@ -37,7 +37,7 @@ impl Embedder {
     ) -> Result<Self, EncoderError> {
         let encoder = Encoder::load(config, folder, precision)?;
         let most = encoder.config.max_tokens();
-        Self::new(Body::Encoder(encoder), most, folder)
+        Self::new(Body::Encoder(Box::new(encoder)), most, folder)
     }
 
     /// Loads a decoder's folder.

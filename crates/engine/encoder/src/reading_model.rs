@@ -13,9 +13,9 @@ use crate::{Embedder, EncoderError, Reranker};
 #[derive(Debug)]
 pub enum ReadingModel {
     /// Makes vectors of texts.
-    Embedder(Embedder),
+    Embedder(Box<Embedder>),
     /// Scores documents for a query.
-    Reranker(Reranker),
+    Reranker(Box<Reranker>),
 }
 
 #[derive(Deserialize)]
@@ -42,12 +42,12 @@ impl ReadingModel {
     pub fn load(folder: &Path, precision: Precision) -> Result<Self, EncoderError> {
         let Family { model_type } = read_json(&folder.join("config.json"))?;
         if !FAMILIES.contains(&model_type.as_str()) {
-            return Ok(Self::Embedder(Embedder::of_decoder(folder, precision)?));
+            return Ok(Self::Embedder(Box::new(Embedder::of_decoder(folder, precision)?)));
         }
         let config = EncoderConfig::load(folder)?;
         if config.classifies() {
-            return Ok(Self::Reranker(Reranker::load(config, folder, precision)?));
+            return Ok(Self::Reranker(Box::new(Reranker::load(config, folder, precision)?)));
         }
-        Ok(Self::Embedder(Embedder::of_encoder(config, folder, precision)?))
+        Ok(Self::Embedder(Box::new(Embedder::of_encoder(config, folder, precision)?)))
     }
 }

@@ -94,14 +94,14 @@ fn write_weights(folder: &Path, model_type: &str) {
 
 fn embedder(folder: &TempDir) -> Embedder {
     match ReadingModel::load(folder.path(), Precision::F32).unwrap() {
-        ReadingModel::Embedder(embedder) => embedder,
+        ReadingModel::Embedder(embedder) => *embedder,
         ReadingModel::Reranker(_) => panic!("a reranker"),
     }
 }
 
 fn reranker(folder: &TempDir) -> Reranker {
     match ReadingModel::load(folder.path(), Precision::F32).unwrap() {
-        ReadingModel::Reranker(reranker) => reranker,
+        ReadingModel::Reranker(reranker) => *reranker,
         ReadingModel::Embedder(_) => panic!("an embedder"),
     }
 }

@@ -125,7 +125,8 @@ impl PrefixCache {
             .collect();
         idle.sort_unstable();
         idle.truncate((idle.len() / 8).max(1));
-        let given_up: Vec<KvBlock> = idle.into_iter().filter_map(|(_, id)| self.remove(id)).collect();
+        let given_up: Vec<KvBlock> =
+            idle.into_iter().filter_map(|(_, id)| self.remove(id)).collect();
         self.idle -= given_up.len();
         given_up
     }

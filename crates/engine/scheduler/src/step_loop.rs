@@ -121,8 +121,7 @@ impl StepLoop {
     fn has_room(&self, next: &Sequence, cached: usize) -> bool {
         let lacking: usize = self.running.iter().map(Sequence::lacking_blocks).sum();
         let wanted = next.lacking_blocks().saturating_sub(cached) + lacking + self.running.len();
-        self.running.len() < self.limits.max_batch
-            && wanted <= self.pool.available(&self.prefixes)
+        self.running.len() < self.limits.max_batch && wanted <= self.pool.available(&self.prefixes)
     }
 
     /// Puts a running sequence back among those that wait. The prefix cache keeps what was computed

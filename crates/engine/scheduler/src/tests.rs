@@ -56,7 +56,14 @@ fn codec() -> Arc<TextCodec> {
 }
 
 fn small_limits() -> Limits {
-    Limits { max_batch: 16, max_batch_tokens: 64, kv_tokens: 8192, max_waiting: 256, guessed_tokens: None, threads: 2 }
+    Limits {
+        max_batch: 16,
+        max_batch_tokens: 64,
+        kv_tokens: 8192,
+        max_waiting: 256,
+        guessed_tokens: None,
+        threads: 2,
+    }
 }
 
 fn scheduler_with(limits: Limits, precision: Precision) -> Scheduler {
@@ -599,10 +606,8 @@ fn what_is_urgent_overtakes_and_has_others_make_room() {
 #[test]
 fn flows_share_the_engine_whoever_asks_more() {
     let scheduler = scheduler(Limits { max_batch: 1, ..small_limits() });
-    let of = |flow: &str, seed| GenerateRequest {
-        flow: flow.into(),
-        ..greedy(prompt(seed, 30), 20)
-    };
+    let of =
+        |flow: &str, seed| GenerateRequest { flow: flow.into(), ..greedy(prompt(seed, 30), 20) };
     // One holds the batch while the others queue: twenty of a greedy flow, then two of a modest one.
     let mut first = scheduler.submit(GenerateRequest { stream: true, ..of("greedy", 1) }).unwrap();
     assert!(matches!(first.blocking_recv(), Some(Event::Text { .. })));

@@ -79,6 +79,7 @@ impl EngineOptions {
             kv_tokens: self.kv_tokens,
             max_waiting: self.max_waiting,
             threads: self.threads.max(1),
+            ..Limits::default()
         }
     }
 }

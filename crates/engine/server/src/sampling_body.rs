@@ -173,6 +173,7 @@ impl GenerationPlan {
             prompt_logprobs: self.prompt_logprobs,
             stream: self.stream,
             constraint,
+            ..GenerateRequest::default()
         }
     }
 }
