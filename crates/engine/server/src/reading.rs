@@ -138,7 +138,7 @@ impl ReadingState {
         if model == self.shared.served_name {
             return Ok(());
         }
-        Err(ApiError::unknown_model(model, &[self.shared.served_name.clone()]))
+        Err(ApiError::unknown_model(model, std::slice::from_ref(&self.shared.served_name)))
     }
 
     pub(crate) fn embedder(&self) -> Result<&Embedder, ApiError> {
