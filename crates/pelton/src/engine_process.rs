@@ -34,6 +34,9 @@ pub enum Command {
         /// Tokens that the key-value cache holds.
         #[arg(long, default_value_t = 65_536)]
         kv_tokens: usize,
+        /// Tokens that a step guesses at most; -1 decides by the model's size.
+        #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
+        speculative_tokens: i64,
         /// `pretty` or `json`.
         #[arg(long, default_value = "pretty")]
         log_format: String,
@@ -69,6 +72,7 @@ pub fn serve(command: Command) -> anyhow::Result<ExitCode> {
             max_batch,
             max_waiting,
             kv_tokens,
+            speculative_tokens,
             log_format,
             log_filter,
         } => {
@@ -85,6 +89,7 @@ pub fn serve(command: Command) -> anyhow::Result<ExitCode> {
             options.max_batch = max_batch;
             options.max_waiting = max_waiting;
             options.kv_tokens = kv_tokens;
+            options.speculative_tokens = usize::try_from(speculative_tokens).ok();
             options.token = Some(token()?);
             crate::runtime(1)?.block_on(pelton_engine_server::serve(options))?;
         }

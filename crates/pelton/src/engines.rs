@@ -324,6 +324,7 @@ impl Workshop {
             engine.max_waiting.to_string(),
             "--kv-tokens".to_owned(),
             engine.kv_tokens.to_string(),
+            format!("--speculative-tokens={}", engine.speculative_tokens),
             "--log-format".to_owned(),
             self.config.log.format.to_string(),
             "--log-filter".to_owned(),

@@ -32,6 +32,8 @@ pub struct EngineOptions {
     pub kv_tokens: usize,
     /// Requests that may wait; more get status 429.
     pub max_waiting: usize,
+    /// Tokens that a step guesses at most by looking back; decided by the model's size where absent.
+    pub speculative_tokens: Option<usize>,
     /// Threads that compute.
     pub threads: usize,
     /// Adapters to load at start: name and PEFT folder.
@@ -63,6 +65,7 @@ impl EngineOptions {
             max_batch_tokens: limits.max_batch_tokens,
             kv_tokens: limits.kv_tokens,
             max_waiting: limits.max_waiting,
+            speculative_tokens: limits.guessed_tokens,
             threads: limits.threads,
             adapters: Vec::new(),
             adapter_root: None,
@@ -78,6 +81,7 @@ impl EngineOptions {
             max_batch_tokens: self.max_batch_tokens.max(1),
             kv_tokens: self.kv_tokens,
             max_waiting: self.max_waiting,
+            guessed_tokens: self.speculative_tokens,
             threads: self.threads.max(1),
             ..Limits::default()
         }

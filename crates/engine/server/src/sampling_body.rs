@@ -1,5 +1,7 @@
 //! The fields that say how text is generated, the same for conversations and for plain prompts.
 
+use std::sync::Arc;
+
 use pelton_constrain::Constraint;
 use pelton_scheduler::{GenerateRequest, Sampling};
 use serde::Deserialize;
@@ -12,12 +14,13 @@ const MAX_CHOICES: usize = 16;
 /// Most stop texts, and most stop tokens.
 const MAX_STOPS: usize = 16;
 const MAX_STOP_TOKENS: usize = 64;
+/// Furthest priority from 0.
+const MAX_PRIORITY: u32 = 1_000_000;
 /// Most alternatives per token, as in OpenAI's chat and in vLLM.
 pub(crate) const MAX_TOP_LOGPROBS: usize = 20;
 
 /// Fields that say something about the caller or the account, not about the answer.
-const IGNORED: [&str; 7] = [
-    "user",
+const IGNORED: [&str; 6] = [
     "metadata",
     "store",
     "service_tier",
@@ -45,6 +48,8 @@ pub(crate) struct SamplingBody {
     ignore_eos: Option<bool>,
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
+    priority: Option<i32>,
+    user: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,6 +79,9 @@ pub(crate) struct GenerationPlan {
     pub(crate) prompt_logprobs: Option<usize>,
     pub(crate) stream: bool,
     pub(crate) include_usage: bool,
+    pub(crate) priority: i32,
+    /// Whose requests share one part of the engine; the adapter's where nobody is named.
+    pub(crate) user: Option<Arc<str>>,
 }
 
 impl SamplingBody {
@@ -91,6 +99,13 @@ impl SamplingBody {
         if choices == 0 {
             return Err(ApiError::bad_request("invalid_value", Some("n"), "n must be at least 1"));
         }
+        let priority = self.priority.unwrap_or(0);
+        if priority.unsigned_abs() > MAX_PRIORITY {
+            let message = format!(
+                "priority is {priority}, but must be between -{MAX_PRIORITY} and {MAX_PRIORITY}"
+            );
+            return Err(ApiError::bad_request("invalid_value", Some("priority"), message));
+        }
         let options = self.stream_options.as_ref();
         Ok(GenerationPlan {
             sampling: self.sampling(defaults)?,
@@ -104,6 +119,8 @@ impl SamplingBody {
             prompt_logprobs: None,
             stream: self.stream.unwrap_or(false),
             include_usage: options.and_then(|options| options.include_usage).unwrap_or(false),
+            priority,
+            user: self.user.take().map(Into::into),
         })
     }
 
@@ -160,9 +177,16 @@ impl GenerationPlan {
         choice: u64,
     ) -> GenerateRequest {
         let seed = self.sampling.seed.map(|seed| seed.wrapping_add(choice));
+        let flow = match (&self.user, &adapter) {
+            (Some(user), _) => Arc::clone(user),
+            (None, Some(adapter)) => adapter.as_str().into(),
+            (None, None) => Arc::default(),
+        };
         GenerateRequest {
             prompt,
             adapter,
+            priority: self.priority,
+            flow,
             max_tokens: self.max_tokens,
             stop: self.stop.clone(),
             stop_token_ids: self.stop_token_ids.clone(),

@@ -229,6 +229,7 @@ settings! {
         max_batch: usize = 64, "Sequences that decode together.";
         max_waiting: usize = 512, "Requests that may wait for a place in the batch; more get 429.";
         kv_tokens: usize = 65_536, "Tokens that the key-value cache holds.";
+        speculative_tokens: i64 = -1, "Tokens that a step guesses at most by prompt lookup; 0 turns it off, -1 decides by the model's size.";
     }
     jobs {
         slots: usize = 1, "Jobs that run at once.";
