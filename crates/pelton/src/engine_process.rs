@@ -11,7 +11,7 @@ use std::process::ExitCode;
 /// What the engine's process does.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Serve one base model and its adapters on a loopback port.
+    /// Serve one model on a loopback port: a base with its adapters, an embedding model or a reranker.
     Serve {
         /// The model's folder.
         #[arg(long)]
