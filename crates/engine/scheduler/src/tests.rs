@@ -467,6 +467,21 @@ fn a_prompt_is_scored_in_every_chunking_and_behind_the_prefix_cache() {
     }
 }
 
+#[test]
+fn a_scored_prompt_that_makes_room_is_scored_once_and_right() {
+    let asked = |seed| GenerateRequest { prompt_logprobs: Some(1), ..greedy(prompt(seed, 90), 60) };
+    let alone = scheduler(small_limits());
+    let expected: Vec<_> = (60..66).map(|seed| scored(&alone, asked(seed))).collect();
+    let crowded = scheduler(Limits { kv_tokens: 384, max_batch_tokens: 40, ..small_limits() });
+    let running: Vec<_> = (60..66).map(|seed| crowded.submit(asked(seed)).unwrap()).collect();
+    for (mut events, (scores, completion)) in running.into_iter().zip(expected) {
+        let Event::Prompt(found) = events.blocking_recv().unwrap() else { panic!("no scores") };
+        assert_eq!(found, scores);
+        assert_eq!(finish(events).1.tokens, completion.tokens);
+    }
+    assert!(crowded.counters().preemptions > 0);
+}
+
 fn run_all_later(scheduler: &Scheduler, count: usize) -> Vec<UnboundedReceiver<Event>> {
     let ask = |seed| scheduler.submit(greedy(prompt(40 + seed, 30), 20)).unwrap();
     (0..count).map(ask).collect()
