@@ -1,8 +1,7 @@
-"""llama.cpp on the weights of a Hugging Face folder: speed, and the logits that it computes.
+"""llama.cpp on a GGUF file: speed, and the logits that it computes.
 
-    python llama_peer.py FOLDER GGUF THREADS PROMPT ANSWER SEQUENCES
+    python llama_peer.py GGUF THREADS PROMPT ANSWER SEQUENCES
 
-FOLDER holds a Qwen 2 model with tied embeddings; GGUF is written from it in Q8_0 unless it exists.
 Prints one JSON object. The prompts' tokens are (7919 s + 17 i² + i) mod vocabulary for token i of
 sequence s, as in the engine's own benchmark.
 """
@@ -12,62 +11,9 @@ import json
 import resource
 import sys
 import time
-from pathlib import Path
 
-import gguf
 import llama_cpp
 import numpy as np
-from safetensors import safe_open
-
-NAMES = {
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-    "input_layernorm": "attn_norm",
-    "post_attention_layernorm": "ffn_norm",
-}
-
-
-def gguf_name(name):
-    if name == "model.embed_tokens.weight":
-        return "token_embd.weight"
-    if name == "model.norm.weight":
-        return "output_norm.weight"
-    _, _, layer, rest = name.split(".", 3)
-    module, kind = rest.rsplit(".", 1)
-    return f"blk.{layer}.{NAMES[module]}.{kind}"
-
-
-def write_gguf(folder, path):
-    config = json.loads((folder / "config.json").read_text())
-    writer = gguf.GGUFWriter(str(path), "qwen2")
-    writer.add_context_length(config["max_position_embeddings"])
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_head_count(config["num_attention_heads"])
-    writer.add_head_count_kv(config["num_key_value_heads"])
-    writer.add_rope_freq_base(config["rope_theta"])
-    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_vocab_size(config["vocab_size"])
-    writer.add_tokenizer_model("none")
-    kind = gguf.GGMLQuantizationType.Q8_0
-    with safe_open(folder / "model.safetensors", "np") as tensors:
-        for name in tensors.keys():
-            weight = tensors.get_tensor(name)
-            if weight.ndim == 2:
-                weight = gguf.quants.quantize(weight, kind)
-                writer.add_tensor(gguf_name(name), weight, raw_dtype=kind)
-            else:
-                writer.add_tensor(gguf_name(name), weight)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
 
 
 class Engine:
@@ -77,7 +23,7 @@ class Engine:
         llama_cpp.llama_log_set(quiet, ctypes.c_void_p(0))
         self.quiet = quiet
         self.model = llama_cpp.llama_model_load_from_file(
-            str(path).encode(), llama_cpp.llama_model_default_params()
+            path.encode(), llama_cpp.llama_model_default_params()
         )
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = context * sequences
@@ -126,10 +72,8 @@ def read(engine, tokens, sequence):
 
 
 def main():
-    folder, path = Path(sys.argv[1]), Path(sys.argv[2])
-    threads, length, answer, sequences = map(int, sys.argv[3:7])
-    if not path.exists():
-        write_gguf(folder, path)
+    path = sys.argv[1]
+    threads, length, answer, sequences = map(int, sys.argv[2:6])
     engine = Engine(path, threads, sequences, length + answer + 16)
     read(engine, prompt(99, 16, engine.vocab), 0)
 

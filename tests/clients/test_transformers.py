@@ -104,6 +104,12 @@ def test_logits_are_the_same(program, tmp_path, name):
     assert (found - expected).abs().max().item() <= 2e-4 * expected.abs().max().item()
 
 
+def quantized(program, folder, precision, file):
+    command = [program, "model", "quantize", str(folder), "--to", precision, "--out", str(file)]
+    subprocess.run(command, check=True, capture_output=True)
+    return file
+
+
 def test_shards_of_half_precision_load(program, tmp_path):
     model = make(MODELS["qwen2"]).to(torch.bfloat16)
     model.save_pretrained(tmp_path, max_shard_size="60KB")
@@ -123,6 +129,38 @@ def test_q8_0_stays_near(program, tmp_path):
     found = of_pelton(program, tmp_path, "--quantization", "q8_0")
     difference = (found - expected).abs().max().item()
     assert 0 < difference <= 0.05 * expected.abs().max().item()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["llama", "llama-tied", "llama-biases", "llama-wide-heads", "llama-3.1", "llama-linear",
+     "llama-yarn", "mistral", "qwen2", "qwen3"],
+)
+def test_a_gguf_file_has_the_same_logits(program, tmp_path, name):
+    model = make(MODELS[name])
+    model.save_pretrained(tmp_path / "folder")
+    expected = of_transformers(model)
+    file = quantized(program, tmp_path / "folder", "f32", tmp_path / "model.gguf")
+    found = of_pelton(program, file)
+    assert (found - expected).abs().max().item() <= 2e-4 * expected.abs().max().item()
+
+
+@pytest.mark.parametrize(("precision", "share"), [("q8_0", 0.05), ("q6_k", 0.1), ("q4_k_m", 0.4)])
+def test_a_quantized_file_is_what_loading_makes(program, tmp_path, precision, share):
+    shape = {**SHAPE, "hidden_size": 256, "intermediate_size": 512}
+    model = make(LlamaConfig(**shape))
+    model.save_pretrained(tmp_path / "folder")
+    expected = of_transformers(model)
+    loaded = of_pelton(program, tmp_path / "folder", "--quantization", precision)
+    file = quantized(program, tmp_path / "folder", precision, tmp_path / "model.gguf")
+    assert torch.equal(of_pelton(program, file), loaded)
+    difference = (loaded - expected).abs().max().item()
+    assert 0 < difference <= share * expected.abs().max().item()
+    again = subprocess.run(
+        [program, "model", "quantize", str(tmp_path / "folder"), "--out", str(file)],
+        capture_output=True, text=True, check=False,
+    )
+    assert again.returncode == 1 and "exists" in again.stderr
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,12 @@ fn read(folder: &Path) -> anyhow::Result<Folder> {
         .map(|name| name.to_string_lossy().to_lowercase())
         .with_context(place)?;
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(place)? {
+    if let Some(gguf) = pelton_model::gguf_file(folder)? {
+        let file = gguf.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        files.push((file, Content::File(gguf)));
+    }
+    let entries = if folder.is_dir() { Some(std::fs::read_dir(folder)) } else { None };
+    for entry in entries.transpose().with_context(place)?.into_iter().flatten() {
         let mut path = entry?.path();
         // Modules of sentence-transformers have their configuration in folders of their own.
         let module = path.is_dir() && folder.join("modules.json").exists();
@@ -175,9 +180,10 @@ fn read(folder: &Path) -> anyhow::Result<Folder> {
     }
     files.sort_by(|left, right| left.0.cmp(&right.0));
     anyhow::ensure!(
-        files.iter().any(|(path, _)| path == "config.json")
-            && files.iter().any(|(path, _)| path == "tokenizer.json"),
-        "{} holds no config.json or no tokenizer.json: give a model in Hugging Face's format",
+        files.iter().any(|(path, _)| path.to_lowercase().ends_with(".gguf"))
+            || files.iter().any(|(path, _)| path == "config.json")
+                && files.iter().any(|(path, _)| path == "tokenizer.json"),
+        "{} holds no GGUF file, and no config.json or no tokenizer.json: give a model in one of both formats",
         place()
     );
     let endpoint = name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");

@@ -4,7 +4,7 @@ use crate::engines::TOKEN_VARIABLE;
 use anyhow::Context as _;
 use clap::Subcommand;
 use pelton_engine_server::EngineOptions;
-use pelton_model::{Adapter, BaseModel, Precision};
+use pelton_model::{Adapter, Precision};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,15 +13,15 @@ use std::process::ExitCode;
 pub enum Command {
     /// Serve one model on a loopback port: a base with its adapters, an embedding model or a reranker.
     Serve {
-        /// The model's folder.
+        /// The model's folder, or a GGUF file.
         #[arg(long)]
         model: PathBuf,
         /// The name under which callers ask for the base.
         #[arg(long)]
         name: String,
-        /// `f32` or `q8_0`.
-        #[arg(long, default_value = "f32")]
-        quantization: String,
+        /// `f32`, `q8_0`, `q6_k`, `q4_k` or `q4_k_m`.
+        #[arg(long, default_value_t)]
+        quantization: Precision,
         /// Threads that compute.
         #[arg(long, default_value_t = 2)]
         threads: usize,
@@ -46,15 +46,15 @@ pub enum Command {
     },
     /// Print the logits that serving computes after each prefix of a few tokens, as JSON.
     Logits {
-        /// The model's folder.
+        /// The model's folder, or a GGUF file.
         #[arg(long)]
         model: PathBuf,
         /// A PEFT adapter's folder.
         #[arg(long)]
         adapter: Option<PathBuf>,
-        /// `f32` or `q8_0`.
-        #[arg(long, default_value = "f32")]
-        quantization: String,
+        /// `f32`, `q8_0`, `q6_k`, `q4_k` or `q4_k_m`.
+        #[arg(long, default_value_t)]
+        quantization: Precision,
         /// The tokens.
         #[arg(long, value_delimiter = ',', default_value = "1,5,9,42,17,300,8,77,120,33")]
         tokens: Vec<u32>,
@@ -84,7 +84,7 @@ pub fn serve(command: Command) -> anyhow::Result<ExitCode> {
             pelton_telemetry::init(format, &log_filter)?;
             let mut options = EngineOptions::new(model);
             options.served_name = name;
-            options.quantization = precision(&quantization)?;
+            options.quantization = quantization;
             options.threads = threads;
             options.max_batch = max_batch;
             options.max_waiting = max_waiting;
@@ -94,18 +94,10 @@ pub fn serve(command: Command) -> anyhow::Result<ExitCode> {
             crate::runtime(1)?.block_on(pelton_engine_server::serve(options))?;
         }
         Command::Logits { model, adapter, quantization, tokens } => {
-            print_logits(&model, adapter, precision(&quantization)?, &tokens)?;
+            print_logits(&model, adapter, quantization, &tokens)?;
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn precision(text: &str) -> anyhow::Result<Precision> {
-    match text {
-        "f32" => Ok(Precision::F32),
-        "q8_0" => Ok(Precision::Q8_0),
-        _ => anyhow::bail!("`{text}` is no precision: there are f32 and q8_0"),
-    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the binary reads the environment")]
@@ -121,9 +113,9 @@ fn print_logits(
     precision: Precision,
     tokens: &[u32],
 ) -> anyhow::Result<()> {
-    let model = BaseModel::load(model)?;
+    let model = pelton_model::open_model(model)?;
     let adapter = adapter.map(|folder| Adapter::load(&folder, model.config())).transpose()?;
-    let decoder = pelton_scheduler::Decoder::new(&model, precision)?;
+    let decoder = pelton_scheduler::Decoder::new(model.as_ref(), precision)?;
     let logits = pelton_scheduler::logits(&decoder, adapter.as_ref(), tokens)?;
     let rows: Vec<&[f32]> = logits.chunks(model.config().vocab_size).collect();
     let prefixes: Vec<&[u32]> = (1..=tokens.len()).map(|length| &tokens[..length]).collect();

@@ -13,6 +13,7 @@ mod job_runner;
 mod jobs;
 mod operations;
 mod project_config;
+mod quantize;
 mod randomness;
 mod recorder;
 mod rollouts;
@@ -91,6 +92,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Config(page) => config_pages::print(page),
         Command::Engine(command) => engine_process::serve(command),
         Command::RunJob(arguments) => job_command::run(arguments),
+        Command::Api(command) if command.quantize().is_some() => {
+            command.quantize().map_or(Ok(ExitCode::SUCCESS), quantize::run)
+        }
         Command::Api(command) => runtime(1)?.block_on(pelton_cli::run(command)),
     }
 }

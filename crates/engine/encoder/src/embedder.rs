@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pelton_model::{BaseModel, Precision};
+use pelton_model::{Precision, open_model};
 use pelton_scheduler::{Decoder, hidden_states};
 use pelton_tokens::{EncodedSequence, SequenceTokenizer};
 
@@ -42,7 +42,7 @@ impl Embedder {
 
     /// Loads a decoder's folder.
     pub(crate) fn of_decoder(folder: &Path, precision: Precision) -> Result<Self, EncoderError> {
-        let decoder = Decoder::new(&BaseModel::load(folder)?, precision)?;
+        let decoder = Decoder::new(open_model(folder)?.as_ref(), precision)?;
         let most = decoder.context_length();
         Self::new(Body::Decoder(Box::new(decoder)), most, folder)
     }

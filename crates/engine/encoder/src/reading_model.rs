@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pelton_model::Precision;
+use pelton_model::{Precision, gguf_file};
 use serde::Deserialize;
 
 use crate::config::{EncoderConfig, FAMILIES, read_json};
@@ -31,6 +31,10 @@ impl ReadingModel {
     /// # Errors
     /// [`EncoderError::Model`] when `config.json` cannot be read.
     pub fn is_in(folder: &Path) -> Result<bool, EncoderError> {
+        // GGUF files are read for decoders that write.
+        if gguf_file(folder)?.is_some() {
+            return Ok(false);
+        }
         let Family { model_type } = read_json(&folder.join("config.json"))?;
         Ok(FAMILIES.contains(&model_type.as_str()) || Pipeline::is_in(folder))
     }

@@ -85,12 +85,8 @@ impl<'a> Tensors<'a> {
             bias.extend(self.read(&format!("{name}.bias"), &[outputs])?);
         }
         let outputs = outputs * names.len();
-        let weight = match self.precision {
-            Precision::Q8_0 if inputs.is_multiple_of(32) => {
-                PackedLinear::quantized(&weight, outputs, inputs)?
-            }
-            _ => PackedLinear::new(&weight, outputs, inputs)?,
-        };
+        let format = self.precision.plain_format(inputs);
+        let weight = PackedLinear::new(format, &weight, outputs, inputs)?;
         Ok(Linear { weight, bias })
     }
 }

@@ -9,17 +9,21 @@ mod activations;
 mod encoder_rows;
 mod instruction_set;
 mod lane;
+mod packed_blocks;
 mod packed_linear;
-mod packed_q8;
 mod paged_attention;
+mod rounded_rows;
 mod vector;
 
 pub use activations::{RopeTable, add_rows, rms_norm, swiglu};
 pub use encoder_rows::{gelu, layer_norm, softmax_rows};
 pub use lane::{LANE, Lane};
-pub use packed_linear::{ColumnsMut, LinearInput, PackError, PackedLinear, Strided, StridedMut};
-pub use packed_q8::Q8Rows;
+pub use packed_linear::{
+    ColumnsMut, LinearInput, LinearPacker, PackError, PackedLinear, Strided, StridedMut,
+    WeightFormat,
+};
 pub use paged_attention::{BLOCK_TOKENS, BlockShape, KvBlock, MAX_HEAD_DIM, Queries, attend};
+pub use rounded_rows::Q8Rows;
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@
 #[macro_use]
 mod vectorize;
 
+pub mod blocks;
 pub mod decode;
 
 mod adamw;

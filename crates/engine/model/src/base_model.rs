@@ -1,13 +1,14 @@
-//! A model's configuration and weights, read from and written to a Hugging Face folder.
+//! A model's configuration and weights in memory; written to a Hugging Face folder.
 
-use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 
-use serde::Deserialize;
+use pelton_kernels::blocks::BlockFormat;
 
+use crate::model_files::hugging_face_shape;
 use crate::{
-    Adapter, DecoderConfig, Layout, ModelError, Projection, SeededNormal, Span, TensorFile,
-    TensorToWrite, write_atomically, write_tensor_file,
+    Adapter, DecoderConfig, Layout, ModelError, Projection, SeededNormal, Span, TensorToWrite,
+    WeightSource, open_model, write_atomically, write_tensor_file,
 };
 
 /// A base model: shape, and one flat buffer of f32 weights.
@@ -16,11 +17,6 @@ pub struct BaseModel {
     config: DecoderConfig,
     layout: Layout,
     weights: Vec<f32>,
-}
-
-#[derive(Deserialize)]
-struct ShardIndex {
-    weight_map: HashMap<String, String>,
 }
 
 impl BaseModel {
@@ -65,28 +61,24 @@ impl BaseModel {
         Ok(Self { config, layout, weights })
     }
 
-    /// Loads `config.json` with `model.safetensors` or the shards of
-    /// `model.safetensors.index.json`.
+    /// Loads a folder as [`ModelFiles::open`] does, or a GGUF file as [`GgufModel::open`] does, all as f32.
     ///
     /// # Errors
     /// When a file is missing, damaged, or of another shape than the configuration says.
-    pub fn load(folder: &Path) -> Result<Self, ModelError> {
-        let config = DecoderConfig::load(folder)?;
+    pub fn load(path: &Path) -> Result<Self, ModelError> {
+        Self::read(open_model(path)?.as_ref())
+    }
+
+    /// Reads all weights of a source as f32.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn read(source: &dyn WeightSource) -> Result<Self, ModelError> {
+        let config = source.config().clone();
         let layout = Layout::new(&config)?;
-        let files = WeightFiles::open(folder)?;
-        // Checked before the buffer is made: a configuration must not claim more than the files.
-        for (name, span) in layout.tensors() {
-            let shape = hugging_face_shape(&name, span);
-            let (file, name) = files.decoder_tensor(&name, folder)?;
-            if file.shape(name).is_some_and(|found| found != shape) {
-                file.read_into(name, &shape, &mut [])?;
-            }
-        }
         let mut weights = vec![0.0; layout.len];
         for (name, span) in layout.tensors() {
-            let shape = hugging_face_shape(&name, span);
-            let (file, name) = files.decoder_tensor(&name, folder)?;
-            file.read_into(name, &shape, &mut weights[span.range()])?;
+            source.read_rows(&name, 0..span.rows, &mut weights[span.range()])?;
         }
         Ok(Self { config, layout, weights })
     }
@@ -158,76 +150,24 @@ impl BaseModel {
     }
 }
 
-/// Norms and biases are vectors there, everything else matrices.
-fn hugging_face_shape(name: &str, span: Span) -> Vec<usize> {
-    let vector = name.ends_with("norm.weight") || name.ends_with(".bias");
-    if vector { vec![span.cols] } else { vec![span.rows, span.cols] }
-}
-
-/// The safetensors files of a folder: one, or shards with an index.
-#[derive(Debug)]
-pub struct WeightFiles {
-    files: HashMap<String, TensorFile>,
-    index: Option<HashMap<String, String>>,
-}
-
-impl WeightFiles {
-    const SINGLE: &str = "model.safetensors";
-
-    /// Opens `model.safetensors`, or the shards of `model.safetensors.index.json`.
-    ///
-    /// # Errors
-    /// When a file is missing or damaged.
-    pub fn open(folder: &Path) -> Result<Self, ModelError> {
-        let path = folder.join("model.safetensors.index.json");
-        if folder.join(Self::SINGLE).exists() || !path.exists() {
-            let file = TensorFile::open(&folder.join(Self::SINGLE))?;
-            return Ok(Self { files: HashMap::from([(Self::SINGLE.into(), file)]), index: None });
-        }
-        let text = std::fs::read_to_string(&path).map_err(ModelError::io("read", &path))?;
-        let index: ShardIndex = serde_json::from_str(&text)
-            .map_err(|source| ModelError::Json { path: path.clone(), source })?;
-        let mut files = HashMap::new();
-        for shard in index.weight_map.values() {
-            if files.contains_key(shard) {
-                continue;
-            }
-            if Path::new(shard).file_name() != Some(shard.as_ref()) {
-                return Err(ModelError::Unsupported {
-                    path,
-                    reason: format!("shard {shard:?} is not a file name in the same folder"),
-                });
-            }
-            files.insert(shard.clone(), TensorFile::open(&folder.join(shard))?);
-        }
-        Ok(Self { files, index: Some(index.weight_map) })
+impl WeightSource for BaseModel {
+    fn config(&self) -> &DecoderConfig {
+        &self.config
     }
 
-    /// The file that has a decoder's tensor, and its name there: files of decoders without a head,
-    /// such as embedding models, leave the first part of the name out.
-    fn decoder_tensor<'n>(
-        &self,
-        name: &'n str,
-        folder: &Path,
-    ) -> Result<(&TensorFile, &'n str), ModelError> {
-        self.file_of(name, folder).map(|file| (file, name)).or_else(|missing| {
-            let bare = name.strip_prefix("model.").unwrap_or(name);
-            self.file_of(bare, folder).map(|file| (file, bare)).map_err(|_| missing)
-        })
+    fn block_format(&self, _: &str) -> Option<BlockFormat> {
+        None
     }
 
-    /// The file that has a tensor.
-    ///
-    /// # Errors
-    /// [`ModelError::MissingTensor`].
-    pub fn file_of(&self, name: &str, folder: &Path) -> Result<&TensorFile, ModelError> {
-        let file = match &self.index {
-            None => self.files.get(Self::SINGLE),
-            Some(index) => index.get(name).and_then(|shard| self.files.get(shard)),
-        };
-        file.filter(|file| file.shape(name).is_some()).ok_or_else(|| ModelError::MissingTensor {
-            path: folder.to_owned(),
-            name: name.to_owned(),
-        })
+    fn read_rows(&self, name: &str, rows: Range<usize>, out: &mut [f32]) -> Result<(), ModelError> {
+        let span = self.layout.span(name).ok_or_else(|| {
+            ModelError::InvalidConfig(format!("the configuration has no tensor {name}"))
+        })?;
+        let rows = rows.start * span.cols..rows.end * span.cols;
+        let weights = self.tensor(span).get(rows).filter(|weights| weights.len() == out.len());
+        let weights = weights
+            .ok_or_else(|| ModelError::InvalidConfig(format!("tensor {name} has no such rows")))?;
+        out.copy_from_slice(weights);
+        Ok(())
     }
 }

@@ -140,14 +140,33 @@ impl DecoderConfig {
     pub fn load(folder: &Path) -> Result<Self, ModelError> {
         let path = folder.join("config.json");
         let text = std::fs::read_to_string(&path).map_err(ModelError::io("read", &path))?;
-        let mut config: Self = serde_json::from_str(&text)
+        let config: Self = serde_json::from_str(&text)
             .map_err(|source| ModelError::Json { path: path.clone(), source })?;
+        config.checked(&path)
+    }
+
+    /// This configuration, if it can be computed; `path` is where it comes from.
+    pub(crate) fn checked(self, path: &Path) -> Result<Self, ModelError> {
+        let mut config = self;
         if config.head_dim.is_none() && config.family() == "qwen3" {
             config.head_dim = Some(128);
         }
-        config.refuse_unsupported(&path)?;
+        config.refuse_unsupported(path)?;
         config.validate()?;
         Ok(config)
+    }
+
+    /// Base of the rotary frequencies.
+    #[must_use]
+    pub fn rotary_base(&self) -> f64 {
+        let given = self.rope_parameters().and_then(|given| given.get("rope_theta"));
+        given.and_then(serde_json::Value::as_f64).unwrap_or(self.rope_theta)
+    }
+
+    /// `rope_parameters`, or `rope_scaling` as it was called before.
+    pub(crate) fn rope_parameters(&self) -> Option<&serde_json::Value> {
+        let given = ["rope_parameters", "rope_scaling"].iter().find_map(|key| self.other.get(*key));
+        given.filter(|given| !given.is_null())
     }
 
     /// Key and value heads.

@@ -26,7 +26,7 @@ pub enum ModelError {
         /// Where in it.
         source: serde_json::Error,
     },
-    /// A safetensors file is damaged.
+    /// A safetensors or GGUF file is damaged.
     #[error("{} is damaged: {reason}; copy or download it again", path.display())]
     BrokenTensors {
         /// The file.
@@ -61,6 +61,12 @@ pub enum ModelError {
         path: PathBuf,
         /// What is not supported, and what would be.
         reason: String,
+    },
+    /// A file that would be written is there already.
+    #[error("{} exists; remove it or name another file", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
     },
     /// Numbers that cannot describe a model.
     #[error("invalid model configuration: {0}")]

@@ -180,6 +180,33 @@ impl Layout {
         self.separate_head.unwrap_or(self.embedding)
     }
 
+    /// Where the tensor with this Hugging Face name lies.
+    #[must_use]
+    pub fn span(&self, name: &str) -> Option<Span> {
+        match name {
+            "model.embed_tokens.weight" => return Some(self.embedding),
+            "model.norm.weight" => return Some(self.final_norm),
+            "lm_head.weight" => return self.separate_head,
+            _ => {}
+        }
+        let (index, of_layer) = name.strip_prefix("model.layers.")?.split_once('.')?;
+        let layer = self.layers.get(index.parse::<usize>().ok()?)?;
+        match of_layer {
+            "input_layernorm.weight" => return Some(layer.attention_norm),
+            "post_attention_layernorm.weight" => return Some(layer.mlp_norm),
+            "self_attn.q_norm.weight" => return layer.query_norm,
+            "self_attn.k_norm.weight" => return layer.key_norm,
+            _ => {}
+        }
+        let (module, kind) = name.rsplit_once('.')?;
+        let (_, projection) = Projection::parse_module_path(module)?;
+        match kind {
+            "weight" => Some(layer.projection(projection)),
+            "bias" => layer.bias(projection),
+            _ => None,
+        }
+    }
+
     /// Every tensor with its Hugging Face name; norms and biases have one dimension there, the rest two.
     #[must_use]
     pub fn tensors(&self) -> Vec<(String, Span)> {

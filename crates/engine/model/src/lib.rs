@@ -1,8 +1,9 @@
 //! The parametric decoder: configuration, weights, adapters, layers. Cannot reach HTTP or async.
 //!
-//! A model folder in Hugging Face layout becomes a [`BaseModel`]: one flat buffer of f32 weights
-//! with a [`Layout`] that says where each tensor lies. The trainer works on that buffer, the
-//! serving engine packs its own from it. An [`Adapter`] is a folder in PEFT layout.
+//! A [`WeightSource`] is a model folder in Hugging Face layout or a GGUF file, opened but not read. The
+//! serving engine packs its weights from there, tensor by tensor; the trainer works on a [`BaseModel`], one
+//! flat buffer of f32 weights with a [`Layout`] that says where each tensor lies. An [`Adapter`] is a folder
+//! in PEFT layout.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "tests"))]
 
 mod adapter;
@@ -10,12 +11,15 @@ mod adapter_config;
 mod base_model;
 mod config;
 mod error;
+mod gguf;
 mod initialize;
 mod layout;
+mod model_files;
 mod precision;
 mod projection;
 mod rotary;
 mod tensor_file;
+mod weight_source;
 mod write_atomically;
 
 #[cfg(test)]
@@ -23,13 +27,19 @@ mod tests;
 
 pub use adapter::{Adapter, LoraPair};
 pub use adapter_config::AdapterConfig;
-pub use base_model::{BaseModel, WeightFiles};
+pub use base_model::BaseModel;
 pub use config::DecoderConfig;
 pub use error::ModelError;
+pub use gguf::{
+    GgufFile, GgufKind, GgufModel, GgufTensor, GgufValue, GgufWriter, quantize_rows,
+    quantize_to_gguf,
+};
 pub use initialize::SeededNormal;
 pub use layout::{LayerLayout, Layout, Span};
-pub use precision::Precision;
+pub use model_files::{ModelFiles, WeightFiles};
+pub use precision::{Precision, UnknownPrecision};
 pub use projection::Projection;
 pub use rotary::Rotary;
 pub use tensor_file::{TensorFile, TensorToWrite, write_tensor_file};
+pub use weight_source::{WeightSource, gguf_file, open_model};
 pub use write_atomically::write_atomically;

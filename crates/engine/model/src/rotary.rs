@@ -32,6 +32,8 @@ struct Parameters {
     mscale: Option<f64>,
     mscale_all_dim: Option<f64>,
     truncate: Option<bool>,
+    /// What each frequency is divided by, where a GGUF file has it as a tensor (`rope_freqs`).
+    factors: Option<Vec<f64>>,
 }
 
 impl Rotary {
@@ -40,9 +42,7 @@ impl Rotary {
     /// # Errors
     /// Where the type is unknown, or a number that it needs is missing or makes no sense.
     pub(crate) fn of(config: &DecoderConfig) -> Result<Self, ModelError> {
-        let given =
-            ["rope_parameters", "rope_scaling"].iter().find_map(|key| config.other.get(*key));
-        let parameters: Parameters = match given.filter(|given| !given.is_null()) {
+        let parameters: Parameters = match config.rope_parameters() {
             None => Parameters::default(),
             Some(given) => Parameters::deserialize(given)
                 .map_err(|error| invalid(format!("rope_parameters: {error}")))?,
@@ -64,6 +64,17 @@ impl Rotary {
                 let factor = parameters.factor()?;
                 let frequencies = plain.into_iter().map(|plain| plain / factor).collect();
                 Ok(Self { frequencies, scale: 1.0 })
+            }
+            "factors" => {
+                let factors = parameters.factors.unwrap_or_default();
+                if factors.len() != plain.len() || !factors.iter().all(|factor| *factor > 0.0) {
+                    return Err(invalid(format!(
+                        "rope_parameters need {} factors above zero",
+                        plain.len()
+                    )));
+                }
+                let divided = plain.iter().zip(factors).map(|(plain, factor)| plain / factor);
+                Ok(Self { frequencies: divided.collect(), scale: 1.0 })
             }
             "llama3" => parameters.llama3(plain),
             "yarn" => parameters.yarn(&plain, theta),

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -91,11 +92,18 @@ impl TensorFile {
         shape: &[usize],
         out: &mut [f32],
     ) -> Result<(), ModelError> {
-        let info = self.metadata.info(name).ok_or_else(|| ModelError::MissingTensor {
-            path: self.path.clone(),
-            name: name.to_owned(),
-        })?;
-        if info.shape != shape || shape.iter().product::<usize>() != out.len() {
+        self.check_shape(name, shape)?;
+        let rows = shape.first().copied().unwrap_or(1);
+        self.read_rows(name, 0..rows, out)
+    }
+
+    /// Refuses a tensor of another shape.
+    ///
+    /// # Errors
+    /// When the tensor is missing or has another shape.
+    pub fn check_shape(&self, name: &str, shape: &[usize]) -> Result<(), ModelError> {
+        let info = self.info(name)?;
+        if info.shape != shape {
             return Err(ModelError::WrongShape {
                 path: self.path.clone(),
                 name: name.to_owned(),
@@ -103,19 +111,57 @@ impl TensorFile {
                 expected: shape.to_vec(),
             });
         }
-        let bytes = self.bytes(info)?;
+        Ok(())
+    }
+
+    /// Reads some of a tensor's rows (its first dimension) into `out`, as f32.
+    ///
+    /// # Errors
+    /// When the tensor is missing, has not these rows in the length of `out`, has a type that is
+    /// not a float, or cannot be read.
+    pub fn read_rows(
+        &self,
+        name: &str,
+        rows: Range<usize>,
+        out: &mut [f32],
+    ) -> Result<(), ModelError> {
+        let info = self.info(name)?;
+        let unsupported =
+            |reason: String| ModelError::Unsupported { path: self.path.clone(), reason };
+        let size = match info.dtype {
+            Dtype::F32 => 4,
+            Dtype::F16 | Dtype::BF16 => 2,
+            other => {
+                return Err(unsupported(format!(
+                    "tensor {name} is {other:?}, only F32, F16 and BF16 are read"
+                )));
+            }
+        };
+        let count = info.shape.first().copied().unwrap_or(1);
+        let width: usize = info.shape.iter().skip(1).product();
+        if rows.start > rows.end || rows.end > count || rows.len() * width != out.len() {
+            return Err(ModelError::WrongShape {
+                path: self.path.clone(),
+                name: name.to_owned(),
+                found: info.shape.clone(),
+                expected: vec![rows.end, out.len() / rows.len().max(1)],
+            });
+        }
+        let start = info.data_offsets.0 + rows.start * width * size;
+        let bytes = self.bytes(start, out.len() * size)?;
         match info.dtype {
             Dtype::F32 => fill::<4>(&bytes, out, f32::from_le_bytes),
             Dtype::F16 => fill::<2>(&bytes, out, |bytes| f16::from_le_bytes(bytes).to_f32()),
-            Dtype::BF16 => fill::<2>(&bytes, out, |bytes| bf16::from_le_bytes(bytes).to_f32()),
-            other => {
-                return Err(ModelError::Unsupported {
-                    path: self.path.clone(),
-                    reason: format!("tensor {name} is {other:?}, only F32, F16 and BF16 are read"),
-                });
-            }
+            _ => fill::<2>(&bytes, out, |bytes| bf16::from_le_bytes(bytes).to_f32()),
         }
         Ok(())
+    }
+
+    fn info(&self, name: &str) -> Result<&TensorInfo, ModelError> {
+        self.metadata.info(name).ok_or_else(|| ModelError::MissingTensor {
+            path: self.path.clone(),
+            name: name.to_owned(),
+        })
     }
 
     /// Reads a tensor of any shape as f32.
@@ -129,9 +175,8 @@ impl TensorFile {
         Ok(out)
     }
 
-    fn bytes(&self, info: &TensorInfo) -> Result<Vec<u8>, ModelError> {
-        let (start, end) = info.data_offsets;
-        let mut bytes = vec![0; end - start];
+    fn bytes(&self, start: usize, len: usize) -> Result<Vec<u8>, ModelError> {
+        let mut bytes = vec![0; len];
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         file.seek(SeekFrom::Start(self.data_start + start as u64))
             .and_then(|_| file.read_exact(&mut bytes))

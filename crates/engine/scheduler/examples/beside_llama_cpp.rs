@@ -1,15 +1,16 @@
 //! The engine's side of `cargo xtask bench engine`: speed on a model folder, and the logits that it computes.
 //!
 //! `beside_llama_cpp make FOLDER` writes a random model of Qwen2.5-0.5B's shape;
-//! `beside_llama_cpp FOLDER THREADS PROMPT ANSWER SEQUENCES` prints one JSON object. Prompts are those of
-//! `bench/llama_peer.py`.
+//! `beside_llama_cpp write MODEL PRECISION FILE` writes it as GGUF without a vocabulary;
+//! `beside_llama_cpp MODEL PRECISION THREADS PROMPT ANSWER SEQUENCES` prints one JSON object. Prompts are
+//! those of `bench/llama_peer.py`.
 
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use pelton_model::{BaseModel, DecoderConfig, Precision};
+use pelton_model::{BaseModel, DecoderConfig, GgufValue, Precision, open_model, quantize_to_gguf};
 use pelton_scheduler::{Completion, Decoder, Event, GenerateRequest, Limits, Sampling, Scheduler};
 use pelton_tokens::{TextCodec, write_byte_tokenizer};
 
@@ -19,15 +20,18 @@ fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.as_slice() {
         [make, folder] if make == "make" => make_model(Path::new(folder)),
-        [folder, rest @ ..] if rest.len() == 4 => {
+        [write, model, precision, file] if write == "write" => {
+            write_gguf(Path::new(model), precision.parse()?, Path::new(file))
+        }
+        [model, precision, rest @ ..] if rest.len() == 4 => {
             let numbers: Vec<usize> =
                 rest.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-            measure(Path::new(folder), numbers[0], numbers[1], numbers[2], numbers[3])
+            let (model, precision) = (Path::new(model), precision.parse()?);
+            measure(model, precision, numbers[0], numbers[1], numbers[2], numbers[3])
         }
-        _ => {
-            Err("usage: beside_llama_cpp make FOLDER, or FOLDER THREADS PROMPT ANSWER SEQUENCES"
-                .into())
-        }
+        _ => Err("usage: beside_llama_cpp make FOLDER, or write MODEL PRECISION FILE, or MODEL \
+                 PRECISION THREADS PROMPT ANSWER SEQUENCES"
+            .into()),
     }
 }
 
@@ -44,22 +48,30 @@ fn make_model(folder: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+fn write_gguf(model: &Path, precision: Precision, file: &Path) -> Result<(), Failure> {
+    let source = open_model(model)?;
+    let without = vec![("tokenizer.ggml.model".to_owned(), GgufValue::Text("none".to_owned()))];
+    quantize_to_gguf(source.as_ref(), precision, "random", without, file, &mut |_, _| {})?;
+    Ok(())
+}
+
 fn measure(
-    folder: &Path,
+    model: &Path,
+    precision: Precision,
     threads: usize,
     prompt: usize,
     answer: usize,
     sequences: usize,
 ) -> Result<(), Failure> {
-    let model = BaseModel::load(folder)?;
-    let decoder = Decoder::new(&model, Precision::Q8_0)?;
-    let vocabulary = model.config().vocab_size;
-    drop(model);
-    let first = pelton_scheduler::logits(&decoder, None, &tokens(0, prompt, vocabulary))?;
-    let last = &first[first.len() - vocabulary..];
+    let decoder = Decoder::new(open_model(model)?.as_ref(), precision)?;
+    let vocabulary = decoder.config().vocab_size;
+    let loaded = peak_mib()?;
+    let prompt_tokens = tokens(0, prompt, vocabulary);
+    let last = pelton_scheduler::last_logits(&decoder, None, &prompt_tokens, 1)?;
     let best = (0..vocabulary).max_by(|&a, &b| last[a].total_cmp(&last[b])).unwrap_or(0);
+    let weights = decoder.weight_bytes() as f64 / 1048576.0;
     let limits = Limits { threads, ..Limits::default() };
-    let scheduler = Scheduler::start(decoder, Arc::new(TextCodec::load(folder)?), limits)?;
+    let scheduler = Scheduler::start(decoder, byte_codec()?, limits)?;
     run(&scheduler, &[tokens(99, 16, vocabulary)], 1)?;
 
     // No prompt shares a prefix with one that was read before.
@@ -70,7 +82,7 @@ fn measure(
     let (together, _) = timed(|| run(&scheduler, &all, answer))?;
     let report = format!(
         "{{\"prefill_tokens_per_s\":{},\"decode_tokens_per_s\":{},\"together_tokens_per_s\":{},\
-         \"rss_mb\":{},\"first_token\":{best},\"served_token\":{},\"first_logits\":{:?}}}",
+         \"rss_mb\":{},\"loaded_mb\":{loaded},\"weights_mb\":{weights},\"first_token\":{best},\"served_token\":{},\"first_logits\":{:?}}}",
         prompt as f64 / prefill,
         answer as f64 / (whole - prefill),
         (sequences * (prompt + answer)) as f64 / together,
@@ -80,6 +92,13 @@ fn measure(
     );
     writeln!(std::io::stdout(), "{report}")?;
     Ok(())
+}
+
+/// The model's tokens are numbers to this benchmark; any tokenizer will do.
+fn byte_codec() -> Result<Arc<TextCodec>, Failure> {
+    let folder = tempfile::tempdir()?;
+    write_byte_tokenizer(folder.path())?;
+    Ok(Arc::new(TextCodec::load(folder.path())?))
 }
 
 fn tokens(sequence: usize, length: usize, vocabulary: usize) -> Vec<u32> {

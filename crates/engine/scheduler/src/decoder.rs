@@ -1,7 +1,11 @@
 //! The model's weights in the order and layout in which the forward pass reads them.
 
-use pelton_kernels::decode::{BlockShape, MAX_HEAD_DIM, PackError, PackedLinear, RopeTable};
-use pelton_model::{BaseModel, DecoderConfig, Precision, Projection, Span};
+use pelton_kernels::decode::{
+    BlockShape, LinearPacker, MAX_HEAD_DIM, PackedLinear, RopeTable, WeightFormat,
+};
+use pelton_model::{
+    DecoderConfig, Layout, Precision, Projection, Span, WeightSource, quantize_rows,
+};
 
 use crate::SchedulerError;
 
@@ -9,7 +13,8 @@ use crate::SchedulerError;
 #[derive(Debug)]
 pub struct Decoder {
     pub(crate) config: DecoderConfig,
-    pub(crate) embedding: Vec<f32>,
+    /// Absent where the head serves as embedding, too.
+    pub(crate) embedding: Option<PackedLinear>,
     pub(crate) layers: Vec<DecoderLayer>,
     pub(crate) final_norm: Vec<f32>,
     pub(crate) head: PackedLinear,
@@ -41,13 +46,15 @@ pub(crate) struct LinearLayer {
 }
 
 impl Decoder {
-    /// Packs a model's weights, rounded to Q8_0 where `precision` says so. Matrices whose width is
-    /// no multiple of 32 stay in F32, as does the embedding.
+    /// Reads a model's weights, tensor by tensor, and packs them; what the source has as floats is rounded
+    /// to `precision`, what it has in blocks stays as it is. Norms and biases are floats, and so are
+    /// matrices whose rows are no whole blocks.
     ///
     /// # Errors
-    /// [`SchedulerError::Unsupported`] for heads wider than the attention kernel.
-    pub fn new(model: &BaseModel, precision: Precision) -> Result<Self, SchedulerError> {
-        let config = model.config().clone();
+    /// [`SchedulerError::Unsupported`] for heads wider than the attention kernel;
+    /// [`SchedulerError::Model`] where the weights cannot be read.
+    pub fn new(source: &dyn WeightSource, precision: Precision) -> Result<Self, SchedulerError> {
+        let config = source.config().clone();
         if config.head_size() > MAX_HEAD_DIM {
             return Err(SchedulerError::Unsupported(format!(
                 "heads of {} floats; up to {MAX_HEAD_DIM} are",
@@ -56,36 +63,21 @@ impl Decoder {
         }
         let rotary =
             config.rotary().map_err(|error| SchedulerError::Unsupported(error.to_string()))?;
-        let pack = |span: Span| pack(model.tensor(span), span, precision);
-        let vector = |span: Option<Span>| span.map(|span| model.tensor(span).to_vec());
-        let layout = model.layout();
-        let layers = layout
-            .layers
-            .iter()
-            .enumerate()
-            .map(|(index, layer)| {
-                let linear = |weight: Span, bias: Option<Span>| {
-                    Ok::<_, PackError>(LinearLayer { weight: pack(weight)?, bias: vector(bias) })
-                };
-                let one = |projection| linear(layer.projection(projection), layer.bias(projection));
-                Ok(DecoderLayer {
-                    attention_norm: model.tensor(layer.attention_norm).to_vec(),
-                    query_key_value: linear(layer.query_key_value(), layer.query_key_value_bias())?,
-                    query_norm: vector(layer.query_norm),
-                    key_norm: vector(layer.key_norm),
-                    window: config.window(index).unwrap_or(usize::MAX),
-                    output: one(Projection::Output)?,
-                    mlp_norm: model.tensor(layer.mlp_norm).to_vec(),
-                    gate_up: linear(layer.gate_up(), layer.gate_up_bias())?,
-                    down: one(Projection::Down)?,
-                })
-            })
-            .collect::<Result<_, PackError>>()?;
+        let layout = Layout::new(&config)?;
+        let reader = Reader { source, config: &config, layout: &layout, precision };
+        let layers = (0..config.num_hidden_layers)
+            .map(|layer| reader.layer(layer))
+            .collect::<Result<_, SchedulerError>>()?;
+        let embedding = match layout.separate_head {
+            None => None,
+            Some(_) => Some(reader.matrix(EMBEDDING)?),
+        };
+        let head = if embedding.is_some() { "lm_head.weight" } else { EMBEDDING };
         Ok(Self {
-            embedding: model.tensor(layout.embedding).to_vec(),
+            embedding,
             layers,
-            final_norm: model.tensor(layout.final_norm).to_vec(),
-            head: pack(layout.head())?,
+            final_norm: reader.vector("model.norm.weight")?,
+            head: reader.matrix(head)?,
             rope: RopeTable::new(config.max_position_embeddings, &rotary.frequencies, rotary.scale),
             blocks: BlockShape {
                 layers: config.num_hidden_layers,
@@ -94,6 +86,15 @@ impl Decoder {
             },
             config,
         })
+    }
+
+    /// Appends a token's embedding.
+    pub(crate) fn embed(&self, token: u32, residual: &mut Vec<f32>) {
+        let end = residual.len() + self.config.hidden_size;
+        let start = residual.len();
+        residual.resize(end, 0.0);
+        let embedding = self.embedding.as_ref().unwrap_or(&self.head);
+        embedding.row(token as usize, &mut residual[start..]);
     }
 
     /// The model's configuration.
@@ -121,11 +122,99 @@ impl Decoder {
     }
 }
 
-fn pack(weight: &[f32], span: Span, precision: Precision) -> Result<PackedLinear, PackError> {
-    match precision {
-        Precision::Q8_0 if span.cols.is_multiple_of(32) => {
-            PackedLinear::quantized(weight, span.rows, span.cols)
+const EMBEDDING: &str = "model.embed_tokens.weight";
+/// Floats that are read at a time.
+const PIECE: usize = 1 << 20;
+
+/// Packs tensors by name.
+struct Reader<'a> {
+    source: &'a dyn WeightSource,
+    config: &'a DecoderConfig,
+    layout: &'a Layout,
+    precision: Precision,
+}
+
+impl Reader<'_> {
+    fn layer(&self, layer: usize) -> Result<DecoderLayer, SchedulerError> {
+        let of_layer = &self.layout.layers[layer];
+        let norm = |name: &str| self.vector(&format!("model.layers.{layer}.{name}.weight"));
+        let head_norm = |name: &str, span: Option<Span>| span.map(|_| norm(name)).transpose();
+        Ok(DecoderLayer {
+            attention_norm: norm("input_layernorm")?,
+            query_key_value: self
+                .linear(layer, &[Projection::Query, Projection::Key, Projection::Value])?,
+            query_norm: head_norm("self_attn.q_norm", of_layer.query_norm)?,
+            key_norm: head_norm("self_attn.k_norm", of_layer.key_norm)?,
+            window: self.config.window(layer).unwrap_or(usize::MAX),
+            output: self.linear(layer, &[Projection::Output])?,
+            mlp_norm: norm("post_attention_layernorm")?,
+            gate_up: self.linear(layer, &[Projection::Gate, Projection::Up])?,
+            down: self.linear(layer, &[Projection::Down])?,
+        })
+    }
+
+    /// Layers whose outputs lie side by side; all have a bias or none has.
+    fn linear(
+        &self,
+        layer: usize,
+        projections: &[Projection],
+    ) -> Result<LinearLayer, SchedulerError> {
+        let (mut weights, mut bias) = (Vec::new(), Vec::new());
+        for projection in projections {
+            let path = projection.module_path(layer);
+            weights.push(self.matrix(&format!("{path}.weight"))?);
+            if self.layout.layers[layer].bias(*projection).is_some() {
+                bias.extend(self.vector(&format!("{path}.bias"))?);
+            }
         }
-        _ => PackedLinear::new(weight, span.rows, span.cols),
+        Ok(LinearLayer {
+            weight: PackedLinear::stacked(weights)?,
+            bias: (!bias.is_empty()).then_some(bias),
+        })
+    }
+
+    fn matrix(&self, name: &str) -> Result<PackedLinear, SchedulerError> {
+        let span = self.span(name)?;
+        let stored = self.source.block_format(name);
+        let format = match stored {
+            Some(format) => WeightFormat::Blocks(format),
+            None => self.precision.format(self.config, name, span.cols),
+        };
+        let mut packer = LinearPacker::new(format, span.rows, span.cols)?;
+        let piece = (PIECE / span.cols).max(1);
+        let (mut floats, mut blocks) = (Vec::new(), Vec::new());
+        for start in (0..span.rows).step_by(piece) {
+            let rows = start..(start + piece).min(span.rows);
+            let weights = rows.len() * span.cols;
+            if let WeightFormat::Blocks(format) = format {
+                blocks.resize(format.row_bytes(weights), 0);
+            }
+            if stored.is_some() {
+                self.source.read_blocks(name, rows, &mut blocks)?;
+                packer.push_blocks(&blocks)?;
+                continue;
+            }
+            floats.resize(weights, 0.0);
+            self.source.read_rows(name, rows, &mut floats)?;
+            match format {
+                WeightFormat::F32 => packer.push(&floats)?,
+                WeightFormat::Blocks(format) => {
+                    quantize_rows(format, &floats, span.cols, &mut blocks);
+                    packer.push_blocks(&blocks)?;
+                }
+            }
+        }
+        Ok(packer.finish()?)
+    }
+
+    fn vector(&self, name: &str) -> Result<Vec<f32>, SchedulerError> {
+        let mut values = vec![0.0; self.span(name)?.cols];
+        self.source.read_rows(name, 0..1, &mut values)?;
+        Ok(values)
+    }
+
+    fn span(&self, name: &str) -> Result<Span, SchedulerError> {
+        let missing = || SchedulerError::Unsupported(format!("no tensor {name}"));
+        self.layout.span(name).ok_or_else(missing)
     }
 }

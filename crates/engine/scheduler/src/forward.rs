@@ -127,11 +127,9 @@ fn resize(buffer: &mut Vec<f32>, length: usize) {
 }
 
 fn embed(decoder: &Decoder, parts: &[Part<'_>], residual: &mut Vec<f32>) {
-    let hidden = decoder.config.hidden_size;
     residual.clear();
     for token in parts.iter().flat_map(|part| part.tokens) {
-        let at = *token as usize * hidden;
-        residual.extend_from_slice(&decoder.embedding[at..at + hidden]);
+        decoder.embed(*token, residual);
     }
 }
 

@@ -35,7 +35,7 @@ pub use adapter_registry::{AdapterError, AdapterInfo};
 pub use counters::{Counters, CountersSnapshot, HistogramSnapshot};
 pub use decoder::Decoder;
 pub use hidden_states::hidden_states;
-pub use prompt_logits::logits;
+pub use prompt_logits::{last_logits, logits};
 pub use request::{
     Completion, Event, FinishReason, GenerateRequest, Sampling, SubmitError, TokenLogprob, Usage,
 };

@@ -3,7 +3,7 @@
 //! Projections that read the same input (queries, keys and values; gate and up) have their `A`
 //! stacked, so that the input is read once.
 
-use pelton_kernels::decode::{PackError, PackedLinear, Strided, StridedMut};
+use pelton_kernels::decode::{PackError, PackedLinear, Strided, StridedMut, WeightFormat};
 use pelton_model::{Adapter, DecoderConfig, Projection};
 
 /// One adapter, ready to run on rows of a batch.
@@ -73,7 +73,7 @@ impl LoraGroup {
             if let Some(pair) = adapter.pair(layer, projection) {
                 let scaled: Vec<f32> = pair.b.iter().map(|b| b * pair.scale).collect();
                 ups.push(Up {
-                    b: PackedLinear::new(&scaled, outputs, pair.rank)?,
+                    b: PackedLinear::new(WeightFormat::F32, &scaled, outputs, pair.rank)?,
                     from: rank_total,
                     to: output_total,
                 });
@@ -83,7 +83,7 @@ impl LoraGroup {
             output_total += outputs;
         }
         let stacked_a = (rank_total > 0)
-            .then(|| PackedLinear::new(&stacked, rank_total, inputs))
+            .then(|| PackedLinear::new(WeightFormat::F32, &stacked, rank_total, inputs))
             .transpose()?;
         Ok(Self { stacked_a, ups })
     }

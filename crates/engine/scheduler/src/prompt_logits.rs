@@ -18,6 +18,19 @@ pub fn logits(
     adapter: Option<&Adapter>,
     tokens: &[u32],
 ) -> Result<Vec<f32>, SchedulerError> {
+    last_logits(decoder, adapter, tokens, tokens.len())
+}
+
+/// Logits after each of the last `count` tokens, `[count, vocab]`; otherwise as [`logits`].
+///
+/// # Errors
+/// As [`logits`].
+pub fn last_logits(
+    decoder: &Decoder,
+    adapter: Option<&Adapter>,
+    tokens: &[u32],
+    count: usize,
+) -> Result<Vec<f32>, SchedulerError> {
     let config = decoder.config();
     if let Some(token) = tokens.iter().find(|token| **token as usize >= config.vocab_size) {
         let vocab = config.vocab_size;
@@ -37,10 +50,11 @@ pub fn logits(
     let mut pool = BlockPool::new(decoder.blocks, blocks_for(tokens.len()));
     let (mut prefixes, mut cache) = (PrefixCache::new(), SequenceCache::default());
     let mut workspace = Workspace::default();
-    let mut rows = Vec::with_capacity(tokens.len() * config.vocab_size);
-    for token in tokens.chunks(1) {
+    let mut rows = Vec::with_capacity(count.min(tokens.len()) * config.vocab_size);
+    for (at, token) in tokens.chunks(1).enumerate() {
         pool.grow(&mut cache, 1, &mut prefixes);
-        let part = Part { tokens: token, cache: &mut cache, adapter: adapter.as_ref(), logits: 1 };
+        let logits = usize::from(at + count >= tokens.len());
+        let part = Part { tokens: token, cache: &mut cache, adapter: adapter.as_ref(), logits };
         let alone = Team::default();
         forward(decoder, &mut [part], &mut workspace, &alone);
         each_logits(decoder, &mut workspace, &alone, |logits| rows.extend_from_slice(logits));

@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use pelton_model::{Adapter, AdapterConfig, BaseModel, DecoderConfig, Precision, Projection};
+use pelton_model::{
+    Adapter, AdapterConfig, BaseModel, DecoderConfig, Precision, Projection, open_model,
+    quantize_to_gguf,
+};
 use pelton_tokens::{BYTE_VOCAB_SIZE, TextCodec, write_byte_tokenizer};
 use tempfile::TempDir;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -743,4 +746,66 @@ fn stopping_closes_what_runs_and_refuses_what_comes() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(scheduler.ended());
     assert!(!scheduler.is_running());
+}
+
+/// Rows of 512 and 256, so that super-blocks fit.
+fn wide_model(tied: bool) -> BaseModel {
+    let mut config = DecoderConfig::small(BYTE_VOCAB_SIZE, 256, 512, 8, 8, 2);
+    config.tie_word_embeddings = tied;
+    let mut weights = BaseModel::initialize(config.clone(), 5).unwrap().weights().to_vec();
+    for weight in weights.iter_mut().filter(|weight| **weight != 1.0) {
+        *weight *= 3.0;
+    }
+    BaseModel::new(config, weights).unwrap()
+}
+
+#[test]
+fn fewer_bits_move_the_logits_less_than_the_bits_that_were_cut() {
+    let model = wide_model(false);
+    let tokens = prompt(1, 40);
+    let exact = engine_logits(&Decoder::new(&model, Precision::F32).unwrap(), &tokens, &[], None);
+    let size = exact.iter().map(|logit| logit * logit).sum::<f32>().sqrt();
+    let mut bytes = usize::MAX;
+    for (precision, most) in [
+        (Precision::Q8_0, 0.1),
+        (Precision::Q6K, 0.25),
+        (Precision::Q4KM, 0.8),
+        (Precision::Q4K, 0.9),
+    ] {
+        let decoder = Decoder::new(&model, precision).unwrap();
+        let found = engine_logits(&decoder, &tokens, &[], None);
+        let away = found.iter().zip(&exact).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt();
+        assert!(away / size < most, "{precision}: {}", away / size);
+        assert!(away / size > 1e-4, "{precision} rounds something");
+        assert!(decoder.weight_bytes() < bytes, "{precision} is smaller than what came before");
+        bytes = decoder.weight_bytes();
+        for chunks in [&[1][..], &[16, 1], &[7, 20]] {
+            assert_eq!(engine_logits(&decoder, &tokens, chunks, None), found, "{precision}");
+        }
+    }
+}
+
+#[test]
+fn a_gguf_file_computes_what_its_folder_computes() {
+    let folder = TempDir::new().unwrap();
+    let tokens = prompt(2, 30);
+    for (tied, precision) in [
+        (false, Precision::F32),
+        (true, Precision::Q8_0),
+        (false, Precision::Q4KM),
+        (true, Precision::Q4KM),
+    ] {
+        let model = wide_model(tied);
+        let path = folder.path().join(format!("{tied}-{precision}.gguf"));
+        quantize_to_gguf(&model, precision, "", Vec::new(), &path, &mut |_, _| {}).unwrap();
+        let expected = Decoder::new(&model, precision).unwrap();
+        // What the file has in blocks stays as it is, whatever is asked for.
+        let found = Decoder::new(open_model(&path).unwrap().as_ref(), Precision::F32).unwrap();
+        assert_eq!(found.weight_bytes(), expected.weight_bytes());
+        assert_eq!(
+            engine_logits(&found, &tokens, &[], None),
+            engine_logits(&expected, &tokens, &[], None),
+            "{precision}"
+        );
+    }
 }

@@ -23,6 +23,7 @@ mod completions;
 mod embeddings;
 mod error;
 mod generation_defaults;
+mod gguf_text;
 mod metrics;
 mod models;
 mod options;
@@ -39,6 +40,7 @@ mod tokenize;
 mod tool_format;
 
 pub use error::ServeError;
+pub use gguf_text::{load_codec, vocabulary_metadata};
 pub use options::{Bind, EngineOptions};
 pub use serve::serve;
 

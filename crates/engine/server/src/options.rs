@@ -18,7 +18,7 @@ pub enum Bind {
 /// Options of one engine.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
-    /// Folder in Hugging Face layout.
+    /// Folder in Hugging Face layout, or a GGUF file.
     pub model_dir: PathBuf,
     /// Name under which requests ask for the base model.
     pub served_name: String,

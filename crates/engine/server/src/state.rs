@@ -6,12 +6,12 @@ use std::sync::{Arc, OnceLock};
 
 use pelton_constrain::{Compiler, Constraint, Grammar};
 use pelton_context::{Clock, SystemClock};
-use pelton_model::BaseModel;
+use pelton_model::open_model;
 use pelton_scheduler::{Decoder, Sampling, Scheduler};
-use pelton_tokens::TextCodec;
 
 use crate::error::ApiError;
 use crate::generation_defaults::generation_defaults;
+use crate::gguf_text::load_codec;
 use crate::tool_format::ToolFormat;
 use crate::{EngineOptions, ServeError};
 
@@ -41,12 +41,9 @@ impl EngineState {
     /// Loads the model and its adapters and starts the scheduler. Reads files and packs weights: not
     /// for an async thread.
     pub(crate) fn load(options: &EngineOptions) -> Result<Self, ServeError> {
-        let codec = Arc::new(TextCodec::load(&options.model_dir)?);
+        let codec = Arc::new(load_codec(&options.model_dir)?);
         let defaults = generation_defaults(&options.model_dir)?;
-        let decoder = {
-            let model = BaseModel::load(&options.model_dir)?;
-            Decoder::new(&model, options.quantization)?
-        };
+        let decoder = Decoder::new(open_model(&options.model_dir)?.as_ref(), options.quantization)?;
         let tool_format = ToolFormat::of(&codec);
         let scheduler = Scheduler::start(decoder, codec, options.limits())?;
         for (name, folder) in &options.adapters {

@@ -1,11 +1,12 @@
 //! The codec on a byte vocabulary, where every character border is also a token border.
 
 use std::fs;
+use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{Detokenizer, Message, TextCodec, TokensError, write_byte_tokenizer};
+use crate::{Detokenizer, GgufVocabulary, Message, TextCodec, TokensError, write_byte_tokenizer};
 
 fn folder() -> TempDir {
     let folder = TempDir::new().unwrap();
@@ -182,4 +183,80 @@ fn users_and_tools_cannot_forge_a_turn() {
     // The application's own system message may use them.
     let own = codec.apply(&[Message::new("system", "<eos>")], false, None).unwrap();
     assert_eq!(own, [1, 3, 2]);
+}
+
+/// The byte vocabulary with some merges, cut into words in the way of a known tokenizer.
+fn folder_with(pre_tokenizer: &Value) -> TempDir {
+    let folder = folder();
+    let path = folder.path().join("tokenizer.json");
+    let mut json: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    json["pre_tokenizer"] = pre_tokenizer.clone();
+    let merges = ["1 2", "12 3", "i t", "it e", "\u{120} it", "' v"];
+    for (at, merge) in merges.iter().enumerate() {
+        json["model"]["vocab"][merge.replace(' ', "")] = json!(263 + at);
+    }
+    json["model"]["merges"] = json!(merges);
+    fs::write(path, json.to_string()).unwrap();
+    folder
+}
+
+#[test]
+fn a_gguf_vocabulary_gives_the_tokens_of_the_folder_it_came_from() {
+    let byte_level = |regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": regex});
+    let split = |digits: &str| {
+        let regex = format!(
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+        );
+        let split = json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false});
+        json!({"type": "Sequence", "pretokenizers": [split, byte_level(false)]})
+    };
+    let digits = json!({"type": "Digits", "individual_digits": true});
+    let kinds = [
+        ("gpt-2", byte_level(true)),
+        ("qwen2", split(r"\p{N}")),
+        ("llama-bpe", split(r"\p{N}{1,3}")),
+        ("smollm", json!({"type": "Sequence", "pretokenizers": [digits, byte_level(true)]})),
+        ("", split(r"\p{N}{1,2}")),
+    ];
+    let mut different = std::collections::HashSet::new();
+    for (name, pre_tokenizer) in kinds {
+        let folder = folder_with(&pre_tokenizer);
+        let original = TextCodec::load(folder.path()).unwrap();
+        let rows = original.vocab_size() + 5;
+        let vocabulary = GgufVocabulary::of_folder(folder.path(), rows).unwrap();
+        assert_eq!(vocabulary.pre, name);
+        if !name.is_empty() {
+            assert_eq!(vocabulary.tokens.len(), rows);
+            assert_eq!(vocabulary.kinds.iter().filter(|kind| **kind == 5).count(), 5);
+            let small = GgufVocabulary::of_folder(folder.path(), 20).unwrap_err();
+            assert!(small.to_string().contains("has no row"), "{small}");
+        }
+        let codec = vocabulary.codec(Path::new("model.gguf")).unwrap();
+        assert_eq!(codec.eos(), original.eos());
+        let text = "Grüße <eos>, I've 12345\n\n items  \u{1F980}! 'VE";
+        let messages = [Message::new("user", text)];
+        let expected = original.apply(&messages, true, None).unwrap();
+        assert_eq!(codec.apply(&messages, true, None).unwrap(), expected, "{name}");
+        assert_eq!(codec.decode(&expected), original.decode(&expected));
+        different.insert(expected);
+    }
+    assert!(different.len() >= 3, "the rules differ: {}", different.len());
+}
+
+#[test]
+fn a_gguf_vocabulary_that_makes_no_tokenizer_is_refused() {
+    let folder = TempDir::new().unwrap();
+    write_byte_tokenizer(folder.path()).unwrap();
+    let good = GgufVocabulary::of_folder(folder.path(), 300).unwrap();
+    let refused = |change: fn(&mut GgufVocabulary)| {
+        let mut vocabulary = good.clone();
+        change(&mut vocabulary);
+        vocabulary.codec(Path::new("model.gguf")).unwrap_err().to_string()
+    };
+    assert!(refused(|v| v.pre = "deepseek-llm".into()).contains("tokenizer.json beside"));
+    assert!(refused(|v| v.tokens[20] = v.tokens[21].clone()).contains("twice"));
+    assert!(refused(|v| v.merges = vec!["ab".into()]).contains("no two tokens"));
+    assert!(refused(|v| v.kinds.truncate(3)).contains("differ in length"));
+    // A merge of tokens that are not there.
+    refused(|v| v.merges = vec!["a nothing".into()]);
 }

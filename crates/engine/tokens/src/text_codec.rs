@@ -38,22 +38,44 @@ impl TextCodec {
     /// [`TokensError::Unreadable`] or [`TokensError::Malformed`], both with the path.
     pub fn load(folder: &Path) -> Result<Self, TokensError> {
         let path = folder.join("tokenizer.json");
-        let text = fs::read_to_string(&path)
-            .map_err(|source| TokensError::Unreadable { path: path.clone(), source })?;
-        let malformed = |detail: String| TokensError::Malformed { path: path.clone(), detail };
-        let json: Value =
-            serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
-        let tokenizer =
-            Tokenizer::from_bytes(text.as_bytes()).map_err(|error| malformed(error.to_string()))?;
-        let bytes = TokenBytes::of(&tokenizer, &json).map_err(malformed)?;
-
+        let json = read_json(&path)?;
         let config = optional_json(&folder.join("tokenizer_config.json"))?;
         let bos = token_text(&config, "bos_token");
         let eos = token_text(&config, "eos_token");
-        let template = template_source(folder, &config)?
-            .map(|(source, path)| ChatTemplate::compile(&source, &bos, &eos, &path))
+        let (source, template_path) = template_source(folder, &config)?.unzip();
+        let ids = end_ids(folder)?;
+        let template_path = template_path.as_ref().unwrap_or(&path);
+        let mut codec = Self::assemble(&json, &path, &bos, &eos, None, ids)?;
+        codec.template = source
+            .map(|source| ChatTemplate::compile(&source, &bos, &eos, template_path))
             .transpose()?;
-        let eos = end_ids(folder, &tokenizer, &eos)?;
+        codec.config = config;
+        Ok(codec)
+    }
+
+    /// From the parts of a tokenizer: `json` is what `tokenizer.json` has, `eos` is spelled out and comes
+    /// before `ends`; `path` is where they come from.
+    pub(crate) fn assemble(
+        json: &Value,
+        path: &Path,
+        bos: &str,
+        eos: &str,
+        template: Option<&str>,
+        ends: Vec<u32>,
+    ) -> Result<Self, TokensError> {
+        let malformed = |detail: String| TokensError::Malformed { path: path.to_owned(), detail };
+        let text = json.to_string();
+        let tokenizer =
+            Tokenizer::from_bytes(text.as_bytes()).map_err(|error| malformed(error.to_string()))?;
+        let bytes = TokenBytes::of(&tokenizer, json).map_err(malformed)?;
+        let template =
+            template.map(|source| ChatTemplate::compile(source, bos, eos, path)).transpose()?;
+        let mut eos: Vec<u32> = tokenizer.token_to_id(eos).into_iter().collect();
+        for id in ends {
+            if !eos.contains(&id) {
+                eos.push(id);
+            }
+        }
         let vocab_size = tokenizer.get_vocab_size(true);
         let added = tokenizer.get_added_tokens_decoder();
         let special = added.into_values().filter(|token| token.special);
@@ -61,7 +83,7 @@ impl TextCodec {
             special: special.map(|token| token.content).collect(),
             tokenizer,
             template,
-            config,
+            config: Value::Null,
             bytes,
             eos,
             vocab_size,
@@ -96,6 +118,11 @@ impl TextCodec {
     /// The source of the chat template.
     pub fn chat_template(&self) -> Option<String> {
         self.template.as_ref().map(ChatTemplate::source)
+    }
+
+    /// The id of a token by its spelling in the vocabulary.
+    pub fn token_to_id(&self, token: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(token)
     }
 
     /// Whether messages can be rendered.
@@ -230,7 +257,7 @@ pub(crate) fn optional_json(path: &Path) -> Result<Value, TokensError> {
 }
 
 /// A special token is written as a string or as an object with `content`.
-fn token_text(config: &Value, name: &str) -> String {
+pub(crate) fn token_text(config: &Value, name: &str) -> String {
     let value = config.get(name).unwrap_or(&Value::Null);
     value
         .as_str()
@@ -239,7 +266,7 @@ fn token_text(config: &Value, name: &str) -> String {
         .to_owned()
 }
 
-fn template_source(
+pub(crate) fn template_source(
     folder: &Path,
     config: &Value,
 ) -> Result<Option<(String, std::path::PathBuf)>, TokensError> {
@@ -263,8 +290,8 @@ fn template_source(
     Ok(source.map(|source| (source, path)))
 }
 
-fn end_ids(folder: &Path, tokenizer: &Tokenizer, eos: &str) -> Result<Vec<u32>, TokensError> {
-    let mut ids: Vec<u32> = tokenizer.token_to_id(eos).into_iter().collect();
+fn end_ids(folder: &Path) -> Result<Vec<u32>, TokensError> {
+    let mut ids = Vec::new();
     for file in ["generation_config.json", "config.json"] {
         let config = optional_json(&folder.join(file))?;
         let listed = match config.get("eos_token_id") {
@@ -274,11 +301,15 @@ fn end_ids(folder: &Path, tokenizer: &Tokenizer, eos: &str) -> Result<Vec<u32>, 
         };
         ids.extend(listed.iter().filter_map(Value::as_u64).map(|id| id as u32));
     }
-    let mut seen = Vec::new();
-    ids.retain(|id| {
-        let new = !seen.contains(id);
-        seen.push(*id);
-        new
-    });
     Ok(ids)
+}
+
+/// Reads a file that must be there.
+pub(crate) fn read_json(path: &Path) -> Result<Value, TokensError> {
+    let text = fs::read_to_string(path)
+        .map_err(|source| TokensError::Unreadable { path: path.to_owned(), source })?;
+    serde_json::from_str(&text).map_err(|error| TokensError::Malformed {
+        path: path.to_owned(),
+        detail: error.to_string(),
+    })
 }

@@ -107,6 +107,12 @@ choice!(
         F32 = "f32",
         /// Blocks of 32 eight-bit integers with a scale.
         Q8 = "q8_0",
+        /// Super-blocks of 256 six-bit integers.
+        Q6K = "q6_k",
+        /// Super-blocks of 256 four-bit integers.
+        Q4K = "q4_k",
+        /// The same, with more bits where llama.cpp's `Q4_K_M` has them.
+        Q4KM = "q4_k_m",
     }
 );
 
@@ -224,7 +230,7 @@ settings! {
     engine {
         enabled: bool = true, "Whether the embedded engine runs.";
         model: PathBuf = PathBuf::new(), "Folder of the base model to register and serve; empty for the built-in pelton-tiny.";
-        quantization: Quantization = Quantization::F32, "`f32` or `q8_0`.";
+        quantization: Quantization = Quantization::F32, "`f32`, `q8_0`, `q6_k`, `q4_k` or `q4_k_m`; a GGUF file's own blocks stay as they are.";
         threads: usize = 2, "Threads that compute.";
         max_batch: usize = 64, "Sequences that decode together.";
         max_waiting: usize = 512, "Requests that may wait for a place in the batch; more get 429.";

@@ -77,6 +77,15 @@ pub async fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 impl Command {
+    /// What is to be quantized, where this is the command: it is done on this machine, not by a server.
+    #[must_use]
+    pub const fn quantize(&self) -> Option<&model::Quantize> {
+        match self {
+            Self::Model(Noun { verb: model::Verb::Quantize(quantize), .. }) => Some(quantize),
+            _ => None,
+        }
+    }
+
     const fn globals(&self) -> &Globals {
         match self {
             Self::Server(noun) => &noun.globals,

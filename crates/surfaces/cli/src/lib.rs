@@ -30,3 +30,4 @@ mod trace;
 mod tests;
 
 pub use command::{Command, Globals, run};
+pub use model::Quantize;

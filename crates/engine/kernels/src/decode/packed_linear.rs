@@ -2,7 +2,7 @@
 //!
 //! `W` is cut into panels of 32 outputs; within a panel, all outputs' weights for one input lie side
 //! by side. A tile keeps up to 12 rows × 32 outputs in registers and walks through the inputs once.
-//! Weights of 8 bits have panels of their own, in `packed_q8`.
+//! Quantized weights have panels of their own, in `packed_blocks`.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -10,7 +10,9 @@ use std::ops::Range;
 
 use super::instruction_set::{BASELINE_FUSES, InstructionSet, instruction_set, multiply_add};
 use super::lane::{LANE, Lane};
-use super::packed_q8::{self, Q8Panel, Q8Rows, Q8Tile, Q8Weights};
+use super::packed_blocks::{self, BlockPanel, BlockTile, BlockWeights};
+use super::rounded_rows::Q8Rows;
+use crate::blocks::{BlockFormat, CHUNK};
 
 /// Outputs of a panel.
 pub(super) const PANEL: usize = 2 * LANE;
@@ -29,11 +31,21 @@ pub enum PackError {
         /// Columns of `W`.
         inputs: usize,
     },
-    /// Q8_0 scales blocks of 32 inputs.
-    #[error("Q8_0 needs a multiple of 32 inputs, not {inputs}")]
-    Q8Inputs {
+    /// Rows are no whole blocks.
+    #[error("{format:?} needs a multiple of {} inputs, not {inputs}", format.weights())]
+    Blocks {
+        /// The format.
+        format: BlockFormat,
         /// Columns of `W`.
         inputs: usize,
+    },
+    /// Matrices of other widths cannot be stacked.
+    #[error("matrices of {first} and {other} inputs cannot be stacked")]
+    Stacked {
+        /// Columns of the first.
+        first: usize,
+        /// Columns of another.
+        other: usize,
     },
 }
 
@@ -117,11 +129,27 @@ pub struct LinearInput<'a> {
     rounded: Option<&'a Q8Rows>,
 }
 
+/// How weights are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightFormat {
+    /// As they are.
+    F32,
+    /// In ggml's blocks.
+    Blocks(BlockFormat),
+}
+
 /// A linear operator without bias, ready to run.
 #[derive(Debug, Clone)]
 pub struct PackedLinear {
     inputs: usize,
     outputs: usize,
+    sections: Vec<Section>,
+}
+
+/// Neighboring outputs whose weights are kept in one way.
+#[derive(Debug, Clone)]
+struct Section {
+    outputs: Range<usize>,
     panels: Panels,
 }
 
@@ -129,38 +157,175 @@ pub struct PackedLinear {
 enum Panels {
     /// Per panel and input, two lanes.
     F32(Vec<Lane>),
-    /// In 8 bits.
-    Q8(Q8Weights),
+    /// In blocks.
+    Blocks(BlockWeights),
+}
+
+/// Packs a weight row by row, so that it need not be in memory twice.
+#[derive(Debug)]
+pub struct LinearPacker {
+    format: WeightFormat,
+    inputs: usize,
+    outputs: usize,
+    next: usize,
+    panels: Panels,
+    blocks: Vec<u8>,
+}
+
+impl LinearPacker {
+    /// For a weight of `[outputs, inputs]`.
+    ///
+    /// # Errors
+    /// [`PackError::Blocks`].
+    pub fn new(format: WeightFormat, outputs: usize, inputs: usize) -> Result<Self, PackError> {
+        let panels = match format {
+            WeightFormat::F32 => {
+                Panels::F32(vec![Lane::ZERO; outputs.div_ceil(PANEL) * inputs * 2])
+            }
+            WeightFormat::Blocks(format) if format.fits(inputs) => {
+                Panels::Blocks(BlockWeights::new(format, outputs, inputs))
+            }
+            WeightFormat::Blocks(format) => return Err(PackError::Blocks { format, inputs }),
+        };
+        Ok(Self { format, inputs, outputs, next: 0, panels, blocks: Vec::new() })
+    }
+
+    /// How the weights are kept.
+    pub fn format(&self) -> WeightFormat {
+        self.format
+    }
+
+    /// Takes the next rows, which are rounded where the format asks for it.
+    ///
+    /// # Errors
+    /// [`PackError::Length`].
+    pub fn push(&mut self, rows: &[f32]) -> Result<(), PackError> {
+        if let WeightFormat::Blocks(format) = self.format {
+            let mut blocks = std::mem::take(&mut self.blocks);
+            blocks.resize(format.row_bytes(rows.len()), 0);
+            let whole = rows.len().is_multiple_of(self.inputs);
+            if whole {
+                format.quantize(rows, &mut blocks);
+            }
+            let pushed =
+                if whole { self.push_blocks(&blocks) } else { Err(self.wrong(rows.len())) };
+            self.blocks = blocks;
+            return pushed;
+        }
+        let count = rows.len() / self.inputs.max(1);
+        if count * self.inputs != rows.len() || self.next + count > self.outputs {
+            return Err(self.wrong(rows.len()));
+        }
+        if let Panels::F32(lanes) = &mut self.panels {
+            for (output, row) in (self.next..).zip(rows.chunks_exact(self.inputs.max(1))) {
+                let (panel, column) = (output / PANEL, output % PANEL);
+                for (input, &value) in row.iter().enumerate() {
+                    lanes[(panel * self.inputs + input) * 2 + column / LANE].0[column % LANE] =
+                        value;
+                }
+            }
+        }
+        self.next += count;
+        Ok(())
+    }
+
+    /// Takes the next rows as blocks of the packer's format.
+    ///
+    /// # Errors
+    /// [`PackError::Length`], also where the format has no blocks.
+    pub fn push_blocks(&mut self, rows: &[u8]) -> Result<(), PackError> {
+        let Panels::Blocks(weights) = &mut self.panels else { return Err(self.wrong(0)) };
+        let WeightFormat::Blocks(format) = self.format else { return Err(self.wrong(0)) };
+        let row_bytes = format.row_bytes(self.inputs);
+        let count = rows.len() / row_bytes;
+        if count * row_bytes != rows.len() || self.next + count > self.outputs {
+            return Err(self.wrong(rows.len() / format.bytes() * format.weights()));
+        }
+        for (output, row) in (self.next..).zip(rows.chunks_exact(row_bytes)) {
+            weights.set_row(output, row);
+        }
+        self.next += count;
+        Ok(())
+    }
+
+    /// The operator.
+    ///
+    /// # Errors
+    /// [`PackError::Length`] where rows are missing.
+    pub fn finish(self) -> Result<PackedLinear, PackError> {
+        if self.next != self.outputs {
+            return Err(self.wrong(0));
+        }
+        let section = Section { outputs: 0..self.outputs, panels: self.panels };
+        Ok(PackedLinear { inputs: self.inputs, outputs: self.outputs, sections: vec![section] })
+    }
+
+    fn wrong(&self, more: usize) -> PackError {
+        let found = self.next * self.inputs + more;
+        PackError::Length { found, outputs: self.outputs, inputs: self.inputs }
+    }
 }
 
 impl PackedLinear {
     /// Packs `weight`, row-major `[outputs, inputs]` as in Hugging Face files.
     ///
     /// # Errors
-    /// [`PackError::Length`].
-    pub fn new(weight: &[f32], outputs: usize, inputs: usize) -> Result<Self, PackError> {
+    /// [`PackError::Length`], [`PackError::Blocks`].
+    pub fn new(
+        format: WeightFormat,
+        weight: &[f32],
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Self, PackError> {
         check_length(weight, outputs, inputs)?;
-        let mut lanes = vec![Lane::ZERO; outputs.div_ceil(PANEL) * inputs * 2];
-        for (output, row) in weight.chunks_exact(inputs.max(1)).enumerate() {
-            let (panel, column) = (output / PANEL, output % PANEL);
-            for (input, &value) in row.iter().enumerate() {
-                lanes[(panel * inputs + input) * 2 + column / LANE].0[column % LANE] = value;
-            }
-        }
-        Ok(Self { inputs, outputs, panels: Panels::F32(lanes) })
+        let mut packer = LinearPacker::new(format, outputs, inputs)?;
+        packer.push(weight)?;
+        packer.finish()
     }
 
-    /// Rounds `weight` to Q8_0 and packs it: per 32 inputs of one output, the scale is
-    /// `max |w| / 127`, kept in 16 bits as GGML does.
+    /// Several operators of the same inputs as one, whose outputs lie side by side.
     ///
     /// # Errors
-    /// [`PackError::Length`], [`PackError::Q8Inputs`].
-    pub fn quantized(weight: &[f32], outputs: usize, inputs: usize) -> Result<Self, PackError> {
-        check_length(weight, outputs, inputs)?;
-        if inputs == 0 || !inputs.is_multiple_of(packed_q8::BLOCK) {
-            return Err(PackError::Q8Inputs { inputs });
+    /// [`PackError::Stacked`].
+    pub fn stacked(parts: impl IntoIterator<Item = Self>) -> Result<Self, PackError> {
+        let mut parts = parts.into_iter();
+        let Some(mut whole) = parts.next() else {
+            return Ok(Self { inputs: 0, outputs: 0, sections: Vec::new() });
+        };
+        for part in parts {
+            if part.inputs != whole.inputs {
+                return Err(PackError::Stacked { first: whole.inputs, other: part.inputs });
+            }
+            let from = whole.outputs;
+            whole.sections.extend(part.sections.into_iter().map(|section| Section {
+                outputs: section.outputs.start + from..section.outputs.end + from,
+                ..section
+            }));
+            whole.outputs += part.outputs;
         }
-        Ok(Self { inputs, outputs, panels: Panels::Q8(Q8Weights::new(weight, outputs, inputs)) })
+        Ok(whole)
+    }
+
+    /// The weights of one output, as they are after rounding.
+    ///
+    /// # Panics
+    /// Where there is no such output, or `weights` is not as long as a row.
+    pub fn row(&self, output: usize, weights: &mut [f32]) {
+        assert_eq!(weights.len(), self.inputs, "a row has another length");
+        assert!(output < self.outputs, "there is no output {output}");
+        let at = self.sections.partition_point(|section| section.outputs.end <= output);
+        let section = &self.sections[at];
+        let output = output - section.outputs.start;
+        match &section.panels {
+            Panels::F32(lanes) => {
+                let (panel, column) = (output / PANEL, output % PANEL);
+                for (input, weight) in weights.iter_mut().enumerate() {
+                    let lane = lanes[(panel * self.inputs + input) * 2 + column / LANE];
+                    *weight = lane.0[column % LANE];
+                }
+            }
+            Panels::Blocks(blocks) => blocks.row(output, weights),
+        }
     }
 
     /// Floats per input row.
@@ -175,10 +340,11 @@ impl PackedLinear {
 
     /// Bytes of the packed weights.
     pub fn bytes(&self) -> usize {
-        match &self.panels {
+        let bytes = self.sections.iter().map(|section| match &section.panels {
             Panels::F32(lanes) => size_of_val(lanes.as_slice()),
-            Panels::Q8(weights) => weights.bytes(),
-        }
+            Panels::Blocks(weights) => weights.bytes(),
+        });
+        bytes.sum()
     }
 
     /// `y = x Wᵀ` for `rows` rows.
@@ -212,23 +378,38 @@ impl PackedLinear {
     ) -> LinearInput<'a> {
         let needed = if rows == 0 { 0 } else { (rows - 1) * x.stride + self.inputs };
         assert!(x.data.len() >= needed, "input rows are missing");
-        let rounded = match &self.panels {
-            Panels::F32(_) => None,
-            Panels::Q8(_) => {
-                rounded.round(x, rows, self.inputs);
-                Some(&*rounded)
-            }
+        let rounded = if self.rounds() {
+            // Rows whose outputs are kept as floats alone may have any width.
+            rounded.round(x, rows, self.inputs / CHUNK * CHUNK);
+            Some(&*rounded)
+        } else {
+            None
         };
         LinearInput { x, rows, rounded }
     }
 
+    /// Whether products are of rounded activations.
+    fn rounds(&self) -> bool {
+        self.sections.iter().any(|section| matches!(section.panels, Panels::Blocks(_)))
+    }
+
+    /// Every panel's outputs, in order.
+    fn panels(&self) -> impl Iterator<Item = (&Section, usize, Range<usize>)> {
+        self.sections.iter().flat_map(|section| {
+            let Range { start, end } = section.outputs;
+            let starts = (start..end).step_by(PANEL).enumerate();
+            starts.map(move |(at, from)| (section, at, from..(from + PANEL).min(end)))
+        })
+    }
+
     /// Cuts the outputs into at most `parts` ranges that [`Self::run`] can compute by themselves.
     pub fn ranges(&self, parts: usize) -> impl Iterator<Item = Range<usize>> {
-        let panels = self.outputs.div_ceil(PANEL);
-        let parts = parts.clamp(1, panels.max(1));
-        let start = move |part: usize| panels * part / parts * PANEL;
+        let starts: Vec<usize> = self.panels().map(|(_, _, outputs)| outputs.start).collect();
+        let parts = parts.clamp(1, starts.len().max(1));
         let outputs = self.outputs;
-        (0..parts).map(move |part| start(part).min(outputs)..start(part + 1).min(outputs))
+        let start =
+            move |part: usize| starts.get(starts.len() * part / parts).copied().unwrap_or(outputs);
+        (0..parts).map(move |part| start(part)..start(part + 1))
     }
 
     /// Computes the columns of `y`, which are a range of [`Self::ranges`]; `add` keeps what is there.
@@ -237,25 +418,28 @@ impl PackedLinear {
     /// Where `input` was prepared for another operator, or `y` has other columns or rows.
     pub fn run(&self, input: LinearInput<'_>, mut y: ColumnsMut<'_>, add: bool) {
         let columns = y.columns.clone();
-        assert!(columns.start.is_multiple_of(PANEL) && columns.end <= self.outputs, "columns");
         assert!(input.rows <= y.rows, "output rows are missing");
-        let rounded = matches!(self.panels, Panels::Q8(_));
-        assert_eq!(input.rounded.is_some(), rounded, "the input is for another operator");
-        for from in columns.clone().step_by(PANEL) {
-            let columns = from..(from + PANEL).min(columns.end);
-            match &self.panels {
+        assert_eq!(input.rounded.is_some(), self.rounds(), "the input is for another operator");
+        let mut next = columns.start;
+        for (section, at, outputs) in self.panels() {
+            if outputs.start < columns.start || outputs.start >= columns.end {
+                continue;
+            }
+            assert!(outputs.start == next && outputs.end <= columns.end, "columns cut a panel");
+            next = outputs.end;
+            match &section.panels {
                 Panels::F32(lanes) => {
-                    let panel = self.panel(lanes, from / PANEL);
-                    self.run_f32(panel, input, &mut y, &columns, add);
+                    self.run_f32(self.panel(lanes, at), input, &mut y, &outputs, add);
                 }
-                Panels::Q8(weights) => {
-                    let panel = weights.panel(from / PANEL);
+                Panels::Blocks(weights) => {
                     if let Some(rounded) = input.rounded {
-                        run_q8(panel, rounded, input.rows, &mut y, &columns, add);
+                        let panel = weights.panel(at);
+                        run_blocks(panel, rounded, input.rows, &mut y, &outputs, add);
                     }
                 }
             }
         }
+        assert_eq!(next, columns.end, "columns beyond the outputs");
     }
 
     fn run_f32(
@@ -285,18 +469,18 @@ impl PackedLinear {
     }
 }
 
-fn run_q8(
-    panel: Q8Panel<'_>,
+fn run_blocks(
+    panel: BlockPanel<'_>,
     rounded: &Q8Rows,
     rows: usize,
     y: &mut ColumnsMut<'_>,
     columns: &Range<usize>,
     add: bool,
 ) {
-    let mut tile = Q8Tile::default();
+    let mut tile = BlockTile::default();
     let mut row = 0;
     while row < rows {
-        let height = packed_q8::tile_height(rows - row);
+        let height = packed_blocks::tile_height(rows - row);
         panel.multiply(rounded, row, height, &mut tile);
         for (at, sums) in tile[..height].iter().enumerate() {
             write_row(sums, y.row(row + at, columns.clone()), add);
@@ -523,33 +707,33 @@ pub(super) mod variants {
 
     use super::{
         InstructionSet, Lane, MAX_TILE_ROWS, PackedLinear, Panels, Q8Rows, Strided, baseline_tile,
-        packed_q8,
+        packed_blocks,
     };
 
-    /// The first output lane of one row, by plain Rust.
-    pub(in super::super) fn baseline_first_lane(linear: &PackedLinear, x: &[f32]) -> Lane {
+    /// The first outputs of one row, by plain Rust.
+    pub(in super::super) fn baseline_lanes(linear: &PackedLinear, x: &[f32]) -> [Lane; 2] {
         let mut tile = [[Lane::ZERO; 2]; MAX_TILE_ROWS];
         let row = Strided { data: x, stride: x.len() };
-        match &linear.panels {
+        match &linear.sections[0].panels {
             Panels::F32(lanes) => {
                 let panel = linear.panel(lanes, 0);
                 baseline_tile(panel, row, linear.inputs, tile.first_chunk_mut::<1>());
-                tile[0][0]
+                tile[0]
             }
-            Panels::Q8(weights) => {
-                packed_q8::variants::baseline_first_lane(weights.panel(0), &rounded(row))
+            Panels::Blocks(weights) => {
+                packed_blocks::variants::baseline_lanes(weights.panel(0), &rounded(row))
             }
         }
     }
 
     /// The same by AVX2, where there is one.
     #[expect(unsafe_code, reason = "the instruction set was detected")]
-    pub(in super::super) fn avx2_first_lane(linear: &PackedLinear, x: &[f32]) -> Option<Lane> {
+    pub(in super::super) fn avx2_lanes(linear: &PackedLinear, x: &[f32]) -> Option<[Lane; 2]> {
         let row = Strided { data: x, stride: x.len() };
-        let lanes = match &linear.panels {
+        let lanes = match &linear.sections[0].panels {
             Panels::F32(lanes) => lanes,
-            Panels::Q8(weights) => {
-                return packed_q8::variants::avx2_first_lane(weights.panel(0), &rounded(row));
+            Panels::Blocks(weights) => {
+                return packed_blocks::variants::avx2_lanes(weights.panel(0), &rounded(row));
             }
         };
         #[cfg(target_arch = "x86_64")]
@@ -560,7 +744,7 @@ pub(super) mod variants {
             unsafe {
                 super::avx2::tile(panel, row, linear.inputs, tile.first_chunk_mut::<1>());
             }
-            return Some(tile[0][0]);
+            return Some(tile[0]);
         }
         None
     }

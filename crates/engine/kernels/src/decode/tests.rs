@@ -3,9 +3,11 @@
 use super::packed_linear::variants;
 use super::paged_attention::attend_plainly;
 use super::{
-    BLOCK_TOKENS, BlockShape, KvBlock, PackError, PackedLinear, Q8Rows, Queries, RopeTable,
-    Strided, StridedMut, add_rows, attend, gelu, layer_norm, rms_norm, softmax_rows, swiglu,
+    BLOCK_TOKENS, BlockShape, KvBlock, LinearPacker, PackError, PackedLinear, Q8Rows, Queries,
+    RopeTable, Strided, StridedMut, WeightFormat, add_rows, attend, gelu, layer_norm, rms_norm,
+    softmax_rows, swiglu,
 };
+use crate::blocks::BlockFormat;
 
 /// A small linear congruential generator: values in [-1, 1), the same on every machine.
 fn numbers(seed: u64, count: usize) -> Vec<f32> {
@@ -44,6 +46,27 @@ fn product(x: &[f32], weight: &[f32], rows: usize, outputs: usize, inputs: usize
     y
 }
 
+const Q8: WeightFormat = WeightFormat::Blocks(BlockFormat::Q8_0);
+
+/// One operator of every format, and one that is stacked of several.
+fn every_kind(weight: &[f32], outputs: usize, inputs: usize) -> Vec<PackedLinear> {
+    let formats = BlockFormat::ALL.into_iter().filter(|format| format.fits(inputs));
+    let formats = formats.map(WeightFormat::Blocks).chain([WeightFormat::F32]);
+    let pack = |format, rows: std::ops::Range<usize>| {
+        let part = &weight[rows.start * inputs..rows.end * inputs];
+        PackedLinear::new(format, part, rows.len(), inputs).unwrap()
+    };
+    let mut all: Vec<_> = formats.map(|format| pack(format, 0..outputs)).collect();
+    let (first, second) = (outputs / 3, outputs / 2);
+    let parts = [
+        pack(Q8, 0..first),
+        pack(WeightFormat::F32, first..second),
+        pack(WeightFormat::Blocks(BlockFormat::Q5_0), second..outputs),
+    ];
+    all.push(PackedLinear::stacked(parts).unwrap());
+    all
+}
+
 fn run(linear: &PackedLinear, x: &[f32], rows: usize) -> Vec<f32> {
     let mut y = vec![f32::NAN; rows * linear.outputs()];
     linear.store(
@@ -60,36 +83,87 @@ fn a_packed_product_equals_the_plain_one_at_every_size() {
     {
         let weight = numbers(1, outputs * inputs);
         let x = numbers(2, rows * inputs);
-        let linear = PackedLinear::new(&weight, outputs, inputs).unwrap();
+        let linear = PackedLinear::new(WeightFormat::F32, &weight, outputs, inputs).unwrap();
         let expected = product(&x, &weight, rows, outputs, inputs);
         close(&run(&linear, &x, rows), &expected, 1e-5);
     }
 }
 
 #[test]
-fn a_product_in_8_bits_is_near_the_plain_one() {
-    for (rows, outputs, inputs) in [(1, 33, 32), (13, 70, 96), (31, 16, 160)] {
+fn a_quantized_product_is_that_of_the_rounded_weights_at_every_size() {
+    for (rows, outputs, inputs) in [(1, 33, 32), (13, 70, 96), (31, 16, 160), (7, 40, 512)] {
         let weight = numbers(1, outputs * inputs);
         let x: Vec<f32> = numbers(2, rows * inputs).iter().map(|x| x * 40.0).collect();
-        let linear = PackedLinear::quantized(&weight, outputs, inputs).unwrap();
-        let expected = product(&x, &weight, rows, outputs, inputs);
-        // Both factors are off by half of a 127th of their largest at most, at random.
-        let spread = 40.0 * (inputs as f64).sqrt() / 127.0;
-        for (found, expected) in run(&linear, &x, rows).iter().zip(expected) {
-            assert!((f64::from(*found) - expected).abs() < 1.5 * spread, "{found} {expected}");
+        for linear in every_kind(&weight, outputs, inputs) {
+            let mut rounded = vec![0.0; outputs * inputs];
+            for (output, row) in rounded.chunks_mut(inputs).enumerate() {
+                linear.row(output, row);
+            }
+            let expected = product(&x, &rounded, rows, outputs, inputs);
+            // Activations are off by half of a 127th of their largest at most, at random.
+            let spread = 40.0 * (inputs as f64).sqrt() / 254.0;
+            for (found, expected) in run(&linear, &x, rows).iter().zip(expected) {
+                assert!((f64::from(*found) - expected).abs() < 1.5 * spread, "{found} {expected}");
+            }
         }
     }
 }
 
 #[test]
+fn activations_that_are_whole_numbers_give_the_exact_product() {
+    let (outputs, inputs) = (64, 512);
+    let weight = numbers(1, outputs * inputs);
+    // Each 32 have a largest of 127, so that nothing is rounded.
+    let x: Vec<f32> = numbers(2, inputs)
+        .iter()
+        .enumerate()
+        .map(|(at, x)| if at % 32 == 3 { -127.0 } else { (x * 100.0).round() })
+        .collect();
+    for linear in every_kind(&weight, outputs, inputs) {
+        let mut rounded = vec![0.0; outputs * inputs];
+        for (output, row) in rounded.chunks_mut(inputs).enumerate() {
+            linear.row(output, row);
+        }
+        let expected = product(&x, &rounded, 1, outputs, inputs);
+        close(&run(&linear, &x, 1), &expected, 2e-4);
+    }
+}
+
+#[test]
+fn packing_row_by_row_equals_packing_at_once() {
+    let (outputs, inputs) = (50, 512);
+    let weight = numbers(3, outputs * inputs);
+    let x = numbers(4, inputs);
+    for format in BlockFormat::ALL {
+        let whole =
+            PackedLinear::new(WeightFormat::Blocks(format), &weight, outputs, inputs).unwrap();
+        let packer = || LinearPacker::new(WeightFormat::Blocks(format), outputs, inputs).unwrap();
+        let (mut by_row, mut by_blocks) = (packer(), packer());
+        let mut blocks = vec![0; format.row_bytes(weight.len())];
+        format.quantize(&weight, &mut blocks);
+        for rows in weight.chunks(3 * inputs) {
+            by_row.push(rows).unwrap();
+        }
+        for rows in blocks.chunks(7 * format.row_bytes(inputs)) {
+            by_blocks.push_blocks(rows).unwrap();
+        }
+        assert!(by_row.push(&weight[..inputs]).is_err(), "too many rows");
+        let expected = run(&whole, &x, 1);
+        assert_eq!(run(&by_row.finish().unwrap(), &x, 1), expected);
+        assert_eq!(run(&by_blocks.finish().unwrap(), &x, 1), expected);
+        let mut short = packer();
+        short.push(&weight[..inputs]).unwrap();
+        assert!(short.push(&weight[..inputs + 1]).is_err());
+        assert!(short.finish().is_err(), "rows are missing");
+    }
+}
+
+#[test]
 fn a_row_is_the_same_to_the_bit_in_every_batch() {
-    let (outputs, inputs, rows) = (96, 160, 45);
+    let (outputs, inputs, rows) = (96, 512, 45);
     let weight = numbers(3, outputs * inputs);
     let x = numbers(4, rows * inputs);
-    for linear in [
-        PackedLinear::new(&weight, outputs, inputs).unwrap(),
-        PackedLinear::quantized(&weight, outputs, inputs).unwrap(),
-    ] {
+    for linear in every_kind(&weight, outputs, inputs) {
         let together = run(&linear, &x, rows);
         for (row, expected) in x.chunks(inputs).zip(together.chunks(outputs)) {
             assert_eq!(run(&linear, row, 1), expected);
@@ -99,13 +173,10 @@ fn a_row_is_the_same_to_the_bit_in_every_batch() {
 
 #[test]
 fn ranges_of_outputs_make_up_the_whole() {
-    let (outputs, inputs, rows) = (140, 64, 9);
+    let (outputs, inputs, rows) = (140, 256, 9);
     let weight = numbers(3, outputs * inputs);
     let x = numbers(4, rows * inputs);
-    for linear in [
-        PackedLinear::new(&weight, outputs, inputs).unwrap(),
-        PackedLinear::quantized(&weight, outputs, inputs).unwrap(),
-    ] {
+    for linear in every_kind(&weight, outputs, inputs) {
         let whole = run(&linear, &x, rows);
         for parts in [1, 2, 3, 100] {
             let mut y = vec![f32::NAN; rows * outputs];
@@ -133,18 +204,16 @@ fn columns_that_overlap_are_refused() {
 
 #[test]
 fn instruction_sets_agree() {
-    let (outputs, inputs) = (32, 64);
+    let (outputs, inputs) = (96, 512);
     let weight = numbers(5, outputs * inputs);
     let x = numbers(6, inputs);
-    for linear in [
-        PackedLinear::new(&weight, outputs, inputs).unwrap(),
-        PackedLinear::quantized(&weight, outputs, inputs).unwrap(),
-    ] {
+    for linear in every_kind(&weight, outputs, inputs) {
         let best = run(&linear, &x, 1);
-        let expected: Vec<f64> = best[..16].iter().map(|&value| f64::from(value)).collect();
-        close(&variants::baseline_first_lane(&linear, &x).0, &expected, 1e-5);
-        if let Some(lane) = variants::avx2_first_lane(&linear, &x) {
-            assert_eq!(lane.0, best[..16]);
+        let expected: Vec<f64> = best[..32].iter().map(|&value| f64::from(value)).collect();
+        let baseline = variants::baseline_lanes(&linear, &x);
+        close(&[baseline[0].0, baseline[1].0].concat(), &expected, 1e-4);
+        if let Some(lanes) = variants::avx2_lanes(&linear, &x) {
+            assert_eq!([lanes[0].0, lanes[1].0].concat(), best[..32]);
         }
     }
 }
@@ -153,8 +222,11 @@ fn instruction_sets_agree() {
 fn q8_rounds_each_weight_by_at_most_half_a_step_and_a_half_precision_scale() {
     let (outputs, inputs) = (40, 64);
     let weight = numbers(7, outputs * inputs);
-    let linear = PackedLinear::quantized(&weight, outputs, inputs).unwrap();
-    assert!(linear.bytes() * 3 < PackedLinear::new(&weight, outputs, inputs).unwrap().bytes());
+    let linear = PackedLinear::new(Q8, &weight, outputs, inputs).unwrap();
+    assert!(
+        linear.bytes() * 3
+            < PackedLinear::new(WeightFormat::F32, &weight, outputs, inputs).unwrap().bytes()
+    );
     // Unit vectors read the weights back, column by column.
     for input in 0..inputs {
         let mut unit = vec![0.0; inputs];
@@ -168,17 +240,17 @@ fn q8_rounds_each_weight_by_at_most_half_a_step_and_a_half_precision_scale() {
         }
     }
     assert_eq!(
-        PackedLinear::quantized(&weight[..40 * 20], 40, 20).unwrap_err(),
-        PackError::Q8Inputs { inputs: 20 }
+        PackedLinear::new(Q8, &weight[..40 * 20], 40, 20).unwrap_err(),
+        PackError::Blocks { format: BlockFormat::Q8_0, inputs: 20 }
     );
-    assert!(PackedLinear::new(&weight, 3, 3).is_err());
+    assert!(PackedLinear::new(WeightFormat::F32, &weight, 3, 3).is_err());
 }
 
 #[test]
 fn adding_writes_into_a_column_range_of_a_wider_row() {
     let weight = numbers(8, 4 * 8);
     let x = numbers(9, 3 * 8);
-    let linear = PackedLinear::new(&weight, 4, 8).unwrap();
+    let linear = PackedLinear::new(WeightFormat::F32, &weight, 4, 8).unwrap();
     let mut wide = [1.0; 3 * 10];
     linear.add(Strided { data: &x, stride: 8 }, 3, StridedMut { data: &mut wide[5..], stride: 10 });
     let expected = product(&x, &weight, 3, 4, 8);
