@@ -33,6 +33,8 @@ pub trait Real:
 
     /// The nearest value.
     fn of(value: f64) -> Self;
+    /// A small whole number.
+    fn of_byte(value: i8) -> Self;
     /// The same value, wider.
     fn as_f64(self) -> f64;
     /// Square root.
@@ -56,6 +58,11 @@ impl Real for f32 {
     #[inline(always)]
     fn of(value: f64) -> Self {
         value as Self
+    }
+
+    #[inline(always)]
+    fn of_byte(value: i8) -> Self {
+        Self::from(value)
     }
 
     #[inline(always)]
@@ -112,6 +119,11 @@ impl Real for f64 {
     #[inline(always)]
     fn of(value: f64) -> Self {
         value
+    }
+
+    #[inline(always)]
+    fn of_byte(value: i8) -> Self {
+        Self::from(value)
     }
 
     #[inline(always)]

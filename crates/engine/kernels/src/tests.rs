@@ -227,18 +227,25 @@ fn head_loss_gradients() {
         let reference = with_reference.then_some(Reference { hidden: &other, weights: &toward });
         let loss = |hidden: &[f64], head: &[f64], reference_head: &[f64]| {
             // The reference's distribution is a constant: its head does not move.
-            let rows = LossRows { hidden, targets: &targets, weights: &weights, reference };
+            let rows =
+                LossRows { hidden, targets: &targets, weights: &weights, reference, soft: None };
             assert!(reference.is_none() || head == reference_head);
-            let loss = head_loss(rows, head, width, &mut HeadLossScratch::default());
+            let loss = head_loss(rows, Weight::Dense(head), width, &mut HeadLossScratch::default());
             loss.cross_entropy + loss.divergence
         };
-        let rows = LossRows { hidden: &hidden, targets: &targets, weights: &weights, reference };
+        let rows = LossRows {
+            hidden: &hidden,
+            targets: &targets,
+            weights: &weights,
+            reference,
+            soft: None,
+        };
         let (mut dhidden, mut dhead) = (vec![0.0; hidden.len()], vec![0.0; head.len()]);
         let found = head_loss_backward(
             &mut dhidden,
             Some(&mut dhead),
             rows,
-            &head,
+            Weight::Dense(&head),
             width,
             &mut HeadLossScratch::default(),
         );
@@ -260,12 +267,86 @@ fn divergence_from_itself_is_zero() {
         targets: &[0, 1, 2],
         weights: &[0.0; 3],
         reference: Some(Reference { hidden: &hidden, weights: &[1.0; 3] }),
+        soft: None,
     };
     let mut dhidden = vec![1.0; hidden.len()];
-    let loss =
-        head_loss_backward(&mut dhidden, None, rows, &head, 4, &mut HeadLossScratch::default());
+    let (head, mut scratch) = (Weight::Dense(&head), HeadLossScratch::default());
+    let loss = head_loss_backward(&mut dhidden, None, rows, head, 4, &mut scratch);
     assert!(loss.divergence.abs() < 1e-12 && loss.cross_entropy == 0.0);
     assert!(dhidden.iter().all(|value| value.abs() < 1e-12));
+}
+
+#[test]
+fn soft_target_gradients() {
+    let (rows, width, vocab) = (130, 4, 9);
+    let (hidden, head) = (values(rows * width, 1), values(vocab * width, 2));
+    let targets: Vec<u32> = (0..rows as u32).map(|row| row * 5 % vocab as u32).collect();
+    // Rejected answers weigh less than nothing.
+    let weights: Vec<f64> = (0..rows).map(|row| (row % 3) as f64 * 0.5 - 0.5).collect();
+    let toward: Vec<f64> = (0..rows).map(|row| (row % 2) as f64 * 0.7).collect();
+    // Two or three entries a row, none in every seventh.
+    let (mut bounds, mut tokens, mut probabilities) = (vec![0], Vec::new(), Vec::new());
+    for row in 0..rows {
+        let some: &[f64] = if row % 2 == 0 { &[0.5, 0.3, 0.2] } else { &[0.9, 0.1] };
+        let some = if row % 7 == 3 { &[] } else { some };
+        tokens.extend((0..some.len()).map(|entry| ((row + entry * 2) % vocab) as u32));
+        probabilities.extend_from_slice(some);
+        bounds.push(tokens.len());
+    }
+    for temperature in [1.0, 2.5] {
+        let soft = SoftTargets {
+            bounds: &bounds,
+            tokens: &tokens,
+            probabilities: &probabilities,
+            weights: &toward,
+            temperature,
+        };
+        let run = |hidden: &[f64], dhidden: &mut [f64]| {
+            let soft = Some(soft);
+            let rows =
+                LossRows { hidden, targets: &targets, weights: &weights, reference: None, soft };
+            let (head, mut scratch) = (Weight::Dense(&head), HeadLossScratch::default());
+            let loss = head_loss_backward(dhidden, None, rows, head, width, &mut scratch);
+            assert_eq!(loss, head_loss(rows, head, width, &mut scratch));
+            loss
+        };
+        let mut dhidden = vec![0.0; hidden.len()];
+        let found = run(&hidden, &mut dhidden);
+        // The definition, with the sum over the teacher's tokens.
+        let mut expected = 0.0;
+        for row in (0..rows).filter(|row| row % 7 != 3) {
+            let at = |token: usize| {
+                let hidden = &hidden[row * width..][..width];
+                (weigh(hidden, &head[token * width..][..width]) / temperature).exp()
+            };
+            let sum: f64 = (0..vocab).map(at).sum();
+            let entries = bounds[row]..bounds[row + 1];
+            let divergence: f64 = entries
+                .map(|entry| {
+                    let p = probabilities[entry];
+                    p * (p / (at(tokens[entry] as usize) / sum)).ln()
+                })
+                .sum();
+            expected += toward[row] * temperature * temperature * divergence;
+        }
+        assert!((found.divergence - expected).abs() < 1e-9, "{found:?} {expected}");
+        check("hidden", &hidden, &dhidden, |hidden| {
+            let loss = run(hidden, &mut vec![0.0; hidden.len()]);
+            loss.cross_entropy + loss.divergence
+        });
+    }
+    let (mut logs, mut scratch) = (vec![0.0; rows], HeadLossScratch::default());
+    head_log_probabilities(&mut logs, &hidden, &targets, Weight::Dense(&head), width, &mut scratch);
+    let (ones, none) = (vec![1.0; rows], None);
+    let rows = LossRows {
+        hidden: &hidden,
+        targets: &targets,
+        weights: &ones,
+        reference: None,
+        soft: none,
+    };
+    let loss = head_loss(rows, Weight::Dense(&head), width, &mut scratch).cross_entropy;
+    assert!((loss + logs.iter().sum::<f64>()).abs() < 1e-9);
 }
 
 #[test]

@@ -11,6 +11,9 @@ use crate::{
     WeightSource, open_model, write_atomically, write_tensor_file,
 };
 
+/// Weights that [`BaseModel::read_in_pieces`] reads at once.
+const PIECE: usize = 1 << 20;
+
 /// A base model: shape, and one flat buffer of f32 weights.
 #[derive(Debug, Clone)]
 pub struct BaseModel {
@@ -81,6 +84,31 @@ impl BaseModel {
             source.read_rows(&name, 0..span.rows, &mut weights[span.range()])?;
         }
         Ok(Self { config, layout, weights })
+    }
+
+    /// Reads the same weights for those who keep them in another form: `take` gets the layout, the place
+    /// of a tensor and some of its rows at a time, in the order of [`Layout::tensors`].
+    ///
+    /// # Errors
+    /// As [`Self::load`], and what `take` refuses.
+    pub fn read_in_pieces<E: From<ModelError>>(
+        path: &Path,
+        mut take: impl FnMut(&Layout, Span, &[f32]) -> Result<(), E>,
+    ) -> Result<(DecoderConfig, Layout), E> {
+        let source = open_model(path)?;
+        let config = source.config().clone();
+        let layout = Layout::new(&config)?;
+        let mut piece = Vec::new();
+        for (name, span) in layout.tensors() {
+            let step = (PIECE / span.cols.max(1)).max(1);
+            for start in (0..span.rows).step_by(step) {
+                let rows = start..span.rows.min(start + step);
+                piece.resize(rows.len() * span.cols, 0.0);
+                source.read_rows(&name, rows, &mut piece)?;
+                take(&layout, span, &piece)?;
+            }
+        }
+        Ok((config, layout))
     }
 
     /// Writes `config.json` and `model.safetensors` into a folder, which is made if needed.

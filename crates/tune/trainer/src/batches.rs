@@ -1,18 +1,32 @@
 //! Which examples each step sees: a pure function of the data and the settings.
 
-use std::borrow::Cow;
-
 use pelton_model::SeededNormal;
 
 use crate::config::{RunLength, TrainConfig};
-use crate::data::{Source, TrainData};
+use crate::data::{Item, Source, TrainData};
 use crate::{Example, ExampleSource};
 
 /// One example of a step.
 #[derive(Debug, Clone)]
 pub(crate) struct BatchItem<'a> {
-    pub example: Cow<'a, Example>,
+    pub example: Drawn<'a>,
     pub rehearsal: bool,
+}
+
+/// An example of a set, or one that a stream made.
+#[derive(Debug, Clone)]
+pub(crate) enum Drawn<'a> {
+    Given(Item<'a>),
+    Made(Example),
+}
+
+impl Drawn<'_> {
+    pub fn item(&self) -> Item<'_> {
+        match self {
+            Self::Given(item) => *item,
+            Self::Made(example) => Item::plain(example),
+        }
+    }
 }
 
 /// Where a stream stands: examples and tokens handed out.
@@ -42,8 +56,8 @@ impl<'a> Batches<'a> {
     /// `train` are the examples of a set that are not held out.
     pub fn new(data: &'a TrainData, train: &[u32], config: &TrainConfig) -> Self {
         match &data.source {
-            Source::Examples(examples) => {
-                let steps = plan(examples, train, &data.rehearsal, config);
+            Source::Examples(_) | Source::Preferences(_) => {
+                let steps = plan(data, train, config);
                 Self::Planned { data, steps }
             }
             Source::Stream(source) => Self::Streamed {
@@ -90,7 +104,7 @@ impl<'a> Batches<'a> {
         match self {
             Self::Planned { data, steps, .. } => {
                 let step = steps.get(usize::try_from(position.step).ok()?)?;
-                Some(step.iter().map(|planned| lookup(data, *planned)).collect())
+                Some(step.iter().filter_map(|planned| lookup(data, *planned)).collect())
             }
             Self::Streamed { source, batch_tokens, .. } => {
                 if self.done(position) >= 1.0 {
@@ -103,7 +117,7 @@ impl<'a> Batches<'a> {
                     let example = source.example(index, position.tokens);
                     // An empty example still takes a place, so that the loop ends.
                     tokens += example.tokens.len().max(1);
-                    items.push(BatchItem { example: Cow::Owned(example), rehearsal: false });
+                    items.push(BatchItem { example: Drawn::Made(example), rehearsal: false });
                 }
                 Some(items)
             }
@@ -111,13 +125,12 @@ impl<'a> Batches<'a> {
     }
 }
 
-fn lookup(data: &TrainData, planned: Planned) -> BatchItem<'_> {
-    let index = planned.index as usize;
-    let example = match (&data.source, planned.rehearsal) {
-        (Source::Examples(examples), false) => &examples[index],
-        _ => &data.rehearsal[index],
-    };
-    BatchItem { example: Cow::Borrowed(example), rehearsal: planned.rehearsal }
+fn lookup(data: &TrainData, planned: Planned) -> Option<BatchItem<'_>> {
+    let Planned { rehearsal, index } = planned;
+    let index = index as usize;
+    let item =
+        if rehearsal { data.rehearsal.get(index).map(Item::plain) } else { data.item(index) };
+    Some(BatchItem { example: Drawn::Given(item?), rehearsal })
 }
 
 /// Indices in a seeded random order.
@@ -131,13 +144,9 @@ pub(crate) fn shuffled(indices: &[u32], seed: u64, round: u64) -> Vec<u32> {
     order
 }
 
-fn plan(
-    examples: &[Example],
-    train: &[u32],
-    rehearsal: &[Example],
-    config: &TrainConfig,
-) -> Vec<Vec<Planned>> {
-    let tokens_of = |index: u32| examples[index as usize].tokens.len();
+fn plan(data: &TrainData, train: &[u32], config: &TrainConfig) -> Vec<Vec<Planned>> {
+    let rehearsal = data.rehearsal.as_slice();
+    let tokens_of = |index: u32| data.item(index as usize).map_or(0, Item::tokens);
     let epoch_tokens: usize = train.iter().map(|index| tokens_of(*index)).sum();
     if epoch_tokens == 0 {
         return Vec::new();

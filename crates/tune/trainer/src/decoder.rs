@@ -2,13 +2,14 @@
 //! and the backward pass, by hand.
 
 use pelton_kernels::{
-    AttentionScratch, AttentionShape, Into, Matrix, MatrixMut, Real, RopeTable, add_bias,
-    attention_backward, attention_forward, bias_backward, embedding_backward, embedding_forward,
-    linear_backward_input, linear_backward_weight, linear_forward, matmul, rms_norm_backward,
-    rms_norm_forward, rope_backward, rope_forward, swiglu_backward, swiglu_forward,
+    AttentionScratch, AttentionShape, Into, Real, RopeTable, Weight, add_bias, attention_backward,
+    attention_forward, bias_backward, embedding_backward, linear_backward_weight,
+    rms_norm_backward, rms_norm_forward, rope_backward, rope_forward, swiglu_backward,
+    swiglu_forward,
 };
 use pelton_model::{DecoderConfig, LayerLayout, Layout, Projection, Span};
 
+use crate::base::Weights;
 use crate::low_rank::{Group, LowRank};
 
 /// A model to pass sequences through.
@@ -16,7 +17,7 @@ use crate::low_rank::{Group, LowRank};
 pub(crate) struct Decoder<'a, T> {
     pub config: &'a DecoderConfig,
     pub layout: &'a Layout,
-    pub weights: &'a [T],
+    pub weights: Weights<'a, T>,
     pub low_rank: Option<LowRank<'a, T>>,
     pub rope: &'a RopeTable<T>,
 }
@@ -72,15 +73,55 @@ struct LayerActivations<T> {
     low_rank: [Vec<T>; 4],
 }
 
+/// Which of a layer's activations wait for the backward pass; it computes the others anew, to the same
+/// bits ("activation checkpointing").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Keep {
+    /// All.
+    #[default]
+    Everything,
+    /// Those that cost matrix products: a normed input or an activated gate is quickly made again.
+    Products,
+    /// The layer's input alone.
+    Inputs,
+}
+
+/// Brings the buffers that layers share into a layer, or takes them out again.
+fn exchange<T>(layer: &mut LayerActivations<T>, shared: &mut LayerActivations<T>, keep: Keep) {
+    match keep {
+        Keep::Everything => {}
+        Keep::Products => {
+            std::mem::swap(&mut layer.attention_input, &mut shared.attention_input);
+            std::mem::swap(&mut layer.mlp_input, &mut shared.mlp_input);
+            std::mem::swap(&mut layer.activated, &mut shared.activated);
+        }
+        Keep::Inputs => {
+            std::mem::swap(layer, shared);
+            std::mem::swap(&mut layer.input, &mut shared.input);
+        }
+    }
+}
+
+/// Work memory of one operator.
+#[derive(Debug, Default)]
+struct Scratch<T> {
+    attention: AttentionScratch<T>,
+    /// Rows of an 8-bit matrix.
+    weight: Vec<T>,
+}
+
 /// Buffers of a forward and backward pass, kept between micro-batches.
 #[derive(Debug, Default)]
 pub(crate) struct Activations<T> {
+    /// What the layers keep. Not to be changed between a forward pass and its backward pass.
+    pub keep: Keep,
     layers: Vec<LayerActivations<T>>,
+    shared: LayerActivations<T>,
     output: Vec<T>,
     final_inverse_rms: Vec<T>,
     /// The normed hidden states before the head, `[T, hidden]`.
     pub hidden: Vec<T>,
-    attention: AttentionScratch<T>,
+    scratch: Scratch<T>,
     /// Gradient of the residual stream.
     stream: Vec<T>,
     branch: Vec<T>,
@@ -108,8 +149,13 @@ fn fit<T: Real>(buffer: &mut Vec<T>, len: usize) -> &mut [T] {
 }
 
 impl<'a, T: Real> Decoder<'a, T> {
-    pub fn weight(&self, span: Span) -> &'a [T] {
-        &self.weights[span.range()]
+    /// The output head.
+    pub fn head(&self) -> Weight<'a, T> {
+        self.weights.matrix(self.layout.head())
+    }
+
+    fn vector(&self, span: Span) -> &'a [T] {
+        self.weights.vector(span)
     }
 
     fn attention_shape(&self, layer: usize) -> AttentionShape {
@@ -127,20 +173,23 @@ impl<'a, T: Real> Decoder<'a, T> {
         let layers = self.layout.layers.len();
         activations.layers.resize_with(layers, LayerActivations::default);
         let first = fit(&mut activations.layers[0].input, rows * width);
-        embedding_forward(first, self.weight(self.layout.embedding), &packed.tokens, width);
+        self.weights.matrix(self.layout.embedding).rows_of(first, &packed.tokens, width);
         for layer in 0..layers {
             let (before, after) = activations.layers.split_at_mut(layer + 1);
             let next = match after.first_mut() {
                 Some(next) => fit(&mut next.input, rows * width),
                 None => fit(&mut activations.output, rows * width),
             };
-            self.layer_forward(layer, packed, &mut before[layer], next, &mut activations.attention);
+            let saved = &mut before[layer];
+            exchange(saved, &mut activations.shared, activations.keep);
+            self.layer_forward(layer, packed, saved, next, &mut activations.scratch);
+            exchange(saved, &mut activations.shared, activations.keep);
         }
         rms_norm_forward(
             fit(&mut activations.hidden, rows * width),
             fit(&mut activations.final_inverse_rms, rows),
             &activations.output[..rows * width],
-            self.weight(self.layout.final_norm),
+            self.vector(self.layout.final_norm),
             self.config.rms_norm_eps,
         );
     }
@@ -151,7 +200,7 @@ impl<'a, T: Real> Decoder<'a, T> {
         packed: &Packed,
         saved: &mut LayerActivations<T>,
         next: &mut [T],
-        scratch: &mut AttentionScratch<T>,
+        scratch: &mut Scratch<T>,
     ) {
         let (rows, width) = (packed.rows(), self.config.hidden_size);
         let (layer, shape, epsilon) =
@@ -161,9 +210,11 @@ impl<'a, T: Real> Decoder<'a, T> {
 
         let normed = fit(&mut saved.attention_input, rows * width);
         let inverse_rms = fit(&mut saved.attention_inverse_rms, rows);
-        rms_norm_forward(normed, inverse_rms, input, self.weight(layer.attention_norm), epsilon);
+        rms_norm_forward(normed, inverse_rms, input, self.vector(layer.attention_norm), epsilon);
         let qkv = fit(&mut saved.qkv, rows * shape.width());
-        linear_forward(qkv, normed, self.weight(layer.query_key_value()), rows, width);
+        let query_key_value = self.weights.matrix(layer.query_key_value());
+        let weight = &mut scratch.weight;
+        query_key_value.forward(qkv, Into::Replace, normed, rows, width, weight);
         self.add_bias(qkv, layer.query_key_value_bias());
         self.add_low_rank(index, Group::QueryKeyValue, qkv, normed, &mut saved.low_rank, rows);
         self.norm_heads(layer, shape, qkv, &mut saved.heads, &mut saved.heads_inverse_rms);
@@ -171,32 +222,37 @@ impl<'a, T: Real> Decoder<'a, T> {
         rope_forward(qkv, shape.width(), rotated, &packed.positions, self.rope);
         let output = fit(&mut saved.attention_output, rows * shape.query_width());
         let log_sums = fit(&mut saved.log_sums, rows * shape.heads);
-        attention_forward(output, log_sums, qkv, &packed.bounds, shape, scratch);
+        attention_forward(output, log_sums, qkv, &packed.bounds, shape, &mut scratch.attention);
 
         let middle = fit(&mut saved.middle, rows * width);
         middle.copy_from_slice(input);
-        self.add_linear(middle, output, layer.projection(Projection::Output), rows);
+        let projection = layer.projection(Projection::Output);
+        let weight = &mut scratch.weight;
+        let matrix = self.weights.matrix(projection);
+        matrix.forward(middle, Into::Add, output, rows, projection.cols, weight);
         self.add_bias(middle, layer.bias(Projection::Output));
         self.add_low_rank(index, Group::Output, middle, output, &mut saved.low_rank, rows);
 
         let normed = fit(&mut saved.mlp_input, rows * width);
         let inverse_rms = fit(&mut saved.mlp_inverse_rms, rows);
-        rms_norm_forward(normed, inverse_rms, middle, self.weight(layer.mlp_norm), epsilon);
+        rms_norm_forward(normed, inverse_rms, middle, self.vector(layer.mlp_norm), epsilon);
         let gate_up = fit(&mut saved.gate_up, rows * 2 * inner);
-        linear_forward(gate_up, normed, self.weight(layer.gate_up()), rows, width);
+        let matrix = self.weights.matrix(layer.gate_up());
+        matrix.forward(gate_up, Into::Replace, normed, rows, width, weight);
         self.add_bias(gate_up, layer.gate_up_bias());
         self.add_low_rank(index, Group::GateUp, gate_up, normed, &mut saved.low_rank, rows);
         let activated = fit(&mut saved.activated, rows * inner);
         swiglu_forward(activated, gate_up, inner);
         next.copy_from_slice(middle);
-        self.add_linear(next, activated, layer.projection(Projection::Down), rows);
+        let matrix = self.weights.matrix(layer.projection(Projection::Down));
+        matrix.forward(next, Into::Add, activated, rows, inner, weight);
         self.add_bias(next, layer.bias(Projection::Down));
         self.add_low_rank(index, Group::Down, next, activated, &mut saved.low_rank, rows);
     }
 
     fn add_bias(&self, y: &mut [T], bias: Option<Span>) {
         if let Some(bias) = bias {
-            add_bias(y, self.weight(bias));
+            add_bias(y, self.vector(bias));
         }
     }
 
@@ -219,7 +275,7 @@ impl<'a, T: Real> Decoder<'a, T> {
                 let qkv = &mut qkv[part.from..][..part.heads * shape.head];
                 kept.copy_from_slice(qkv);
                 let inverse_rms = &mut inverse_rms[row * parts.heads() + part.from / shape.head..];
-                let weight = self.weight(part.norm);
+                let weight = self.vector(part.norm);
                 rms_norm_forward(qkv, inverse_rms, kept, weight, self.config.rms_norm_eps);
             }
         }
@@ -247,22 +303,11 @@ impl<'a, T: Real> Decoder<'a, T> {
                     dqkv,
                     &saved.heads[row * parts.width() + part.from..][..dqkv.len()],
                     &saved.heads_inverse_rms[row * parts.heads() + part.from / shape.head..],
-                    self.weight(part.norm),
+                    self.vector(part.norm),
                 );
                 dqkv.copy_from_slice(dheads);
             }
         }
-    }
-
-    /// `y += x Wᵀ`: a linear layer that writes into the residual stream.
-    fn add_linear(&self, y: &mut [T], x: &[T], span: Span, rows: usize) {
-        matmul(
-            MatrixMut::new(y, rows, span.rows),
-            Into::Add,
-            Matrix::new(x, rows, span.cols),
-            Matrix::new(self.weight(span), span.rows, span.cols).transposed(),
-            T::ONE,
-        );
     }
 
     fn add_low_rank(
@@ -300,23 +345,66 @@ impl<'a, T: Real> Decoder<'a, T> {
             dhidden,
             &activations.output[..rows * width],
             &activations.final_inverse_rms[..rows],
-            self.weight(self.layout.final_norm),
+            self.vector(self.layout.final_norm),
         );
+        let mut shared = std::mem::take(&mut activations.shared);
+        let last = layers.len() - 1;
         for (index, saved) in layers.iter_mut().enumerate().rev() {
-            self.layer_backward(
-                index,
-                packed,
-                saved,
-                activations,
-                &mut stream[..rows * width],
-                gradients,
-            );
+            exchange(saved, &mut shared, activations.keep);
+            // The forward pass left what the last layer shares.
+            if index < last {
+                self.recompute(index, packed, saved, activations);
+            }
+            let stream = &mut stream[..rows * width];
+            self.layer_backward(index, packed, saved, activations, stream, gradients);
+            exchange(saved, &mut shared, activations.keep);
         }
+        activations.shared = shared;
         if let Some(table) = span_of(gradients, self.layout.embedding) {
             embedding_backward(table, &stream[..rows * width], &packed.tokens, width);
         }
         activations.stream = std::mem::take(stream);
         activations.layers = layers;
+    }
+
+    /// Fills in what the layer did not keep.
+    fn recompute(
+        &self,
+        index: usize,
+        packed: &Packed,
+        saved: &mut LayerActivations<T>,
+        activations: &mut Activations<T>,
+    ) {
+        let (rows, width) = (packed.rows(), self.config.hidden_size);
+        let inner = self.config.intermediate_size;
+        match activations.keep {
+            Keep::Everything => {}
+            Keep::Products => {
+                let layer = &self.layout.layers[index];
+                let epsilon = self.config.rms_norm_eps;
+                rms_norm_forward(
+                    &mut saved.attention_input[..rows * width],
+                    &mut saved.attention_inverse_rms[..rows],
+                    &saved.input[..rows * width],
+                    self.vector(layer.attention_norm),
+                    epsilon,
+                );
+                rms_norm_forward(
+                    &mut saved.mlp_input[..rows * width],
+                    &mut saved.mlp_inverse_rms[..rows],
+                    &saved.middle[..rows * width],
+                    self.vector(layer.mlp_norm),
+                    epsilon,
+                );
+                let activated = &mut saved.activated[..rows * inner];
+                swiglu_forward(activated, &saved.gate_up[..rows * 2 * inner], inner);
+            }
+            Keep::Inputs => {
+                let Activations { branch, scratch, .. } = activations;
+                let output = fit(branch, rows * width);
+                self.layer_forward(index, packed, saved, output, scratch);
+            }
+        }
     }
 
     fn layer_backward(
@@ -336,7 +424,15 @@ impl<'a, T: Real> Decoder<'a, T> {
         let activated = &saved.activated[..rows * inner];
         let dactivated = fit(&mut scratch.dactivated, rows * inner);
         let down = layer.projection(Projection::Down);
-        self.linear_backward(down, Some(&mut *dactivated), stream, activated, rows, gradients);
+        self.linear_backward(
+            down,
+            Some(&mut *dactivated),
+            stream,
+            activated,
+            rows,
+            gradients,
+            &mut scratch.scratch.weight,
+        );
         add_bias_gradient(layer.bias(Projection::Down), stream, gradients);
         self.low_rank_backward(
             index,
@@ -360,6 +456,7 @@ impl<'a, T: Real> Decoder<'a, T> {
             normed,
             rows,
             gradients,
+            &mut scratch.scratch.weight,
         );
         add_bias_gradient(layer.gate_up_bias(), dgate_up, gradients);
         self.low_rank_backward(
@@ -379,7 +476,7 @@ impl<'a, T: Real> Decoder<'a, T> {
             branch,
             &saved.middle[..rows * width],
             &saved.mlp_inverse_rms[..rows],
-            self.weight(layer.mlp_norm),
+            self.vector(layer.mlp_norm),
         );
 
         // Attention branch. Below the first layer of a frozen model nothing is trained.
@@ -388,7 +485,15 @@ impl<'a, T: Real> Decoder<'a, T> {
         let doutput = fit(&mut scratch.branch, rows * query.max(width));
         let doutput = &mut doutput[..rows * query];
         let projection = layer.projection(Projection::Output);
-        self.linear_backward(projection, Some(&mut *doutput), stream, output, rows, gradients);
+        self.linear_backward(
+            projection,
+            Some(&mut *doutput),
+            stream,
+            output,
+            rows,
+            gradients,
+            &mut scratch.scratch.weight,
+        );
         add_bias_gradient(layer.bias(Projection::Output), stream, gradients);
         self.low_rank_backward(
             index,
@@ -410,7 +515,7 @@ impl<'a, T: Real> Decoder<'a, T> {
             &saved.qkv[..rows * shape.width()],
             &packed.bounds,
             shape,
-            &mut scratch.attention,
+            &mut scratch.scratch.attention,
         );
         let rotated = shape.heads + shape.kv_heads;
         rope_backward(dqkv, shape.width(), rotated, &packed.positions, self.rope);
@@ -427,6 +532,7 @@ impl<'a, T: Real> Decoder<'a, T> {
             normed,
             rows,
             gradients,
+            &mut scratch.scratch.weight,
         );
         self.low_rank_backward(
             index,
@@ -446,11 +552,12 @@ impl<'a, T: Real> Decoder<'a, T> {
                 branch,
                 &saved.input[..rows * width],
                 &saved.attention_inverse_rms[..rows],
-                self.weight(layer.attention_norm),
+                self.vector(layer.attention_norm),
             );
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "everything that the forward pass saw")]
     fn linear_backward(
         &self,
         span: Span,
@@ -459,9 +566,11 @@ impl<'a, T: Real> Decoder<'a, T> {
         x: &[T],
         rows: usize,
         gradients: &mut Gradients<'_, T>,
+        weight: &mut Vec<T>,
     ) {
         if let Some(dx) = dx {
-            linear_backward_input(dx, Into::Replace, dy, self.weight(span), rows, span.cols);
+            let matrix = self.weights.matrix(span);
+            matrix.backward_input(dx, Into::Replace, dy, rows, span.cols, weight);
         }
         if let Some(dweight) = span_of(gradients, span) {
             linear_backward_weight(dweight, dy, x, rows, span.cols);

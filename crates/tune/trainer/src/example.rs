@@ -1,4 +1,5 @@
-//! What the trainer learns from: token sequences with a loss weight for every token.
+//! What the trainer learns from: token sequences with a loss weight for every token, pairs of a better
+//! and a worse answer, and a teacher's distributions.
 
 /// One training sequence.
 ///
@@ -28,6 +29,56 @@ impl Example {
         let mut loss_weights = vec![0.0; prompt.len()];
         loss_weights.resize(tokens.len(), 1.0);
         Self { tokens, loss_weights }
+    }
+}
+
+/// Two answers to one prompt, of which people prefer the first.
+///
+/// Tokens with a positive loss weight are the answers; the prompt's have zero.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preference {
+    /// The prompt with the answer that was preferred.
+    pub chosen: Example,
+    /// The prompt with the other.
+    pub rejected: Example,
+}
+
+/// What a teacher holds likely at each token of an example: soft targets.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TeacherTargets {
+    pub(crate) bounds: Vec<usize>,
+    pub(crate) tokens: Vec<u32>,
+    pub(crate) log_probabilities: Vec<f32>,
+}
+
+impl TeacherTargets {
+    /// Appends what the teacher says of the next token of the example, the first token's included: its most
+    /// likely tokens with the logarithms of their probabilities, in nats. None where it says nothing.
+    pub fn push(&mut self, likely: &[(u32, f32)]) {
+        if self.bounds.is_empty() {
+            self.bounds.push(0);
+        }
+        self.tokens.extend(likely.iter().map(|(token, _)| *token));
+        self.log_probabilities.extend(likely.iter().map(|(_, logarithm)| *logarithm));
+        self.bounds.push(self.tokens.len());
+    }
+
+    /// Tokens of the example that were described.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bounds.len().saturating_sub(1)
+    }
+
+    /// Whether none was.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The entries for one token of the example.
+    pub(crate) fn at(&self, index: usize) -> (&[u32], &[f32]) {
+        let entries = self.bounds[index]..self.bounds[index + 1];
+        (&self.tokens[entries.clone()], &self.log_probabilities[entries])
     }
 }
 

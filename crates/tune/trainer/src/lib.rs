@@ -5,16 +5,19 @@
 //! goes on from its checkpoint to the same bits.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic, reason = "tests"))]
 
+mod base;
 mod batches;
 mod checkpoint;
 mod config;
 mod data;
 mod decoder;
 mod error;
+mod estimate;
 mod example;
 mod logits;
 mod low_rank;
 mod optimize;
+mod preference;
 mod report;
 mod schedule;
 mod train;
@@ -23,11 +26,13 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use base::{Base, QuantizedBase};
 pub use checkpoint::model_at_checkpoint;
-pub use config::{Decay, Method, Optimizer, RunLength, Schedule, TrainConfig};
+pub use config::{Decay, Method, Optimizer, Recompute, RunLength, Schedule, TrainConfig};
 pub use data::{Source, TrainData};
 pub use error::TrainError;
-pub use example::{Example, ExampleSource};
+pub use estimate::{Estimate, estimate, operations_per_second};
+pub use example::{Example, ExampleSource, Preference, TeacherTargets};
 pub use logits::logits;
-pub use report::{CurvePoint, Progress, StopReason, TrainReport};
+pub use report::{CurvePoint, Progress, Rewards, StopReason, TrainReport};
 pub use train::{TrainOutcome, Trained, train};

@@ -1,9 +1,10 @@
 //! A model's logits over a whole sequence, for gates inside training and for tests.
 
-use pelton_kernels::linear_forward;
-use pelton_model::{Adapter, BaseModel};
+use pelton_kernels::Into;
+use pelton_model::Adapter;
 
 use crate::TrainError;
+use crate::base::Base;
 use crate::data::check_example;
 use crate::decoder::{Activations, Decoder, Packed};
 use crate::example::Example;
@@ -14,12 +15,13 @@ use crate::train::rope_table;
 ///
 /// # Errors
 /// When the adapter was made for another base or the tokens do not fit the model.
-pub fn logits(
-    model: &BaseModel,
+pub fn logits<'a>(
+    base: impl std::convert::Into<Base<'a>>,
     adapter: Option<&Adapter>,
     tokens: &[u32],
 ) -> Result<Vec<f32>, TrainError> {
-    let config = model.config();
+    let base = base.into();
+    let config = base.config();
     check_example("given", 0, &Example::uniform(tokens.to_vec()), config)?;
     let pairs = match adapter {
         None => None,
@@ -30,11 +32,11 @@ pub fn logits(
             Some((layout, weights))
         }
     };
-    let rope = rope_table(model, tokens.len())?;
+    let rope = rope_table(config, tokens.len())?;
     let decoder = Decoder {
         config,
-        layout: model.layout(),
-        weights: model.weights(),
+        layout: base.layout(),
+        weights: base.weights(),
         low_rank: pairs.as_ref().map(|(layout, weights)| LowRank { layout, weights }),
         rope: &rope,
     };
@@ -43,7 +45,8 @@ pub fn logits(
     let mut activations = Activations::default();
     decoder.forward(&packed, &mut activations);
     let mut logits = vec![0.0; tokens.len() * config.vocab_size];
-    let head = decoder.weight(decoder.layout.head());
-    linear_forward(&mut logits, &activations.hidden, head, tokens.len(), config.hidden_size);
+    let (rows, width) = (tokens.len(), config.hidden_size);
+    let (hidden, scratch) = (&activations.hidden[..rows * width], &mut Vec::new());
+    decoder.head().forward(&mut logits, Into::Replace, hidden, rows, width, scratch);
     Ok(logits)
 }

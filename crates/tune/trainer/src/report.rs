@@ -15,6 +15,8 @@ pub struct Progress {
     pub loss: f64,
     /// Divergence's part of it.
     pub divergence: f64,
+    /// Rewards of preference pairs.
+    pub rewards: Option<Rewards>,
     /// Loss on held-out examples, when this step measured it.
     pub val_loss: Option<f64>,
     /// Learning rate of AdamW.
@@ -29,6 +31,20 @@ pub struct Progress {
     pub elapsed: f64,
     /// Seconds to go, estimated.
     pub eta: f64,
+}
+
+/// How a model ranks preference pairs, as means over a step: `β` times the logarithm of how much more likely
+/// an answer has become than it was to the base.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Rewards {
+    /// Of the chosen answers.
+    pub chosen: f32,
+    /// Of the rejected ones.
+    pub rejected: f32,
+    /// By how much the chosen ones have more.
+    pub margin: f32,
+    /// Share of pairs whose chosen answer has more.
+    pub accuracy: f32,
 }
 
 /// A point of the curves.
@@ -47,6 +63,9 @@ pub struct CurvePoint {
     pub lr: f32,
     /// Norm of the gradient before clipping.
     pub grad_norm: f32,
+    /// Rewards of preference pairs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewards: Option<Rewards>,
 }
 
 /// Why a run is over.

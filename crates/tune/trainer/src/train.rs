@@ -2,23 +2,26 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use pelton_kernels::{RopeTable, sum_of_squares};
-use pelton_model::{Adapter, AdapterConfig, BaseModel, ModelError, write_atomically};
+use pelton_model::{
+    Adapter, AdapterConfig, BaseModel, DecoderConfig, ModelError, write_atomically,
+};
 
+use crate::base::{Base, Weights};
 use crate::batches::{BatchItem, Batches, Position};
 use crate::checkpoint::{self, Best, RunState};
-use crate::config::{Method, RunLength, TrainConfig};
-use crate::data::{Source, TrainData, check_example};
+use crate::config::{Method, Recompute, RunLength, TrainConfig};
+use crate::data::{Item, Source, TrainData, check_example};
 use crate::decoder::Decoder;
+use crate::estimate::estimate;
 use crate::low_rank::{LowRank, LowRankLayout};
 use crate::optimize::{Moments, Segment, Update, update};
 use crate::report::{CurvePoint, Progress, StopReason, TrainReport};
 use crate::schedule::rate_share;
-use crate::worker::{LossSums, Weighted, Worker, share_out};
-use crate::{Example, TrainError};
+use crate::worker::{LossSums, Objective, Weighted, Worker, share_out};
+use crate::{Example, Preference, TeacherTargets, TrainError};
 
 /// What a run made.
 #[derive(Debug, Clone)]
@@ -63,7 +66,7 @@ impl TrainOutcome {
     }
 }
 
-/// Trains, from the checkpoint in `checkpoints` if there is one.
+/// Trains on `base` (a model, or one frozen in 8 bits), from the checkpoint in `checkpoints` if there is one.
 ///
 /// The result is a function of the model, the data and the settings, bit for bit, on one kind of
 /// processor: interrupting the run at any moment does not change it. `on_progress` is called after
@@ -72,27 +75,33 @@ impl TrainOutcome {
 /// # Errors
 /// When settings or data make no sense, the loss is not a number any more, the folder holds
 /// another run's checkpoint, or the disk refuses.
-pub fn train(
-    model: &Arc<BaseModel>,
+pub fn train<'a>(
+    base: impl Into<Base<'a>>,
     data: &TrainData,
     config: &TrainConfig,
     checkpoints: &Path,
     on_progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<TrainOutcome, TrainError> {
+    let base = base.into();
     config.validate()?;
-    data.check(model.config(), config)?;
-    let low_rank = low_rank_layout(model, config)?;
+    data.check(base.config(), config)?;
+    let low_rank = low_rank_layout(base.config(), config)?;
+    if low_rank.is_none() {
+        base.dense()?;
+    }
     let (train, validation) = data.split(config);
     let train_examples = train.len();
-    let fingerprint = fingerprint(model, data, config);
+    let fingerprint = fingerprint(base, data, config);
+    let keep = estimate(base.config(), matches!(base, Base::Quantized(_)), data, config)?.keep;
     let mut run = Run {
-        model,
+        base,
         config,
+        objective: Objective::new(config, keep),
         segments: match &low_rank {
             Some(layout) => Segment::low_rank(layout.len),
-            None => Segment::of_layout(model.layout()),
+            None => Segment::of_layout(base.layout()),
         },
-        rope: rope_table(model, model.config().max_position_embeddings)?,
+        rope: rope_table(base.config(), base.config().max_position_embeddings)?,
         batches: Batches::new(data, &train, config),
         validation,
         workers: (0..config.threads).map(|_| Worker::default()).collect(),
@@ -107,13 +116,14 @@ pub fn train(
 }
 
 struct Run<'a> {
-    model: &'a BaseModel,
+    base: Base<'a>,
     config: &'a TrainConfig,
+    objective: Objective,
     low_rank: Option<LowRankLayout>,
     segments: Vec<Segment>,
     rope: RopeTable<f32>,
     batches: Batches<'a>,
-    validation: Vec<&'a Example>,
+    validation: Vec<Item<'a>>,
     workers: Vec<Worker<f32>>,
 }
 
@@ -122,11 +132,10 @@ impl Run<'_> {
         let weights = match &self.low_rank {
             Some(layout) => {
                 let seed = self.config.seed;
-                let adapter =
-                    Adapter::initialize(layout.config.clone(), self.model.config(), seed)?;
+                let adapter = Adapter::initialize(layout.config.clone(), self.base.config(), seed)?;
                 layout.flatten(&adapter)
             }
-            None => self.model.weights().to_vec(),
+            None => self.base.dense()?.weights().to_vec(),
         };
         let len = weights.len();
         let initial_val_loss = self.validate(&weights)?;
@@ -201,10 +210,11 @@ impl Run<'_> {
         let mut weighted = Vec::with_capacity(batch.len());
         for (offset, item) in batch.iter().enumerate() {
             let index = state.position.next_index + offset as u64;
-            check_example("training", index, &item.example, self.model.config())?;
-            tokens += item.example.tokens.len() as u64;
             let divergence = if item.rehearsal { config.kl_to_base } else { 0.0 };
-            weighted.push(Weighted { example: item.example.as_ref(), divergence });
+            let item = item.example.item();
+            check_example("training", index, item.example, self.base.config())?;
+            tokens += item.tokens() as u64;
+            weighted.push(Weighted { item, divergence });
         }
         let sums = self.gradients(&state.weights, &weighted)?;
         let mut workers = self.workers.iter_mut();
@@ -248,6 +258,7 @@ impl Run<'_> {
             total: self.batches.total_steps(state.position),
             loss: sums.mean(),
             divergence: sums.divergence * mean,
+            rewards: sums.rewards(),
             val_loss: None,
             lr: config.learning_rate * share,
             grad_norm: gradient_norm,
@@ -265,12 +276,13 @@ impl Run<'_> {
         examples: &[Weighted<'_>],
     ) -> Result<LossSums, TrainError> {
         let (config, len) = (self.config, weights.len());
-        let decoder = decoder(self.model, self.low_rank.as_ref(), &self.rope, weights);
-        let base = Decoder { low_rank: None, ..decoder };
+        let objective = self.objective;
+        let decoder = decoder(self.base, self.low_rank.as_ref(), &self.rope, weights);
+        let base = base_decoder(self.base, &self.rope);
         on_threads(&mut self.workers, share_out(examples, config.threads), |worker, share| {
             worker.gradients.clear();
             worker.gradients.resize(len, 0.0);
-            worker.learn(&decoder, &base, &share, config.micro_tokens)
+            worker.learn(&decoder, &base, &share, &objective)
         })
     }
 
@@ -279,13 +291,14 @@ impl Run<'_> {
         if self.validation.is_empty() {
             return Ok(None);
         }
-        let config = self.config;
-        let decoder = decoder(self.model, self.low_rank.as_ref(), &self.rope, weights);
+        let objective = self.objective;
+        let decoder = decoder(self.base, self.low_rank.as_ref(), &self.rope, weights);
+        let base = base_decoder(self.base, &self.rope);
         let examples: Vec<_> =
-            self.validation.iter().map(|example| Weighted { example, divergence: 0.0 }).collect();
-        let shares = share_out(&examples, config.threads);
+            self.validation.iter().map(|&item| Weighted { item, divergence: 0.0 }).collect();
+        let shares = share_out(&examples, self.config.threads);
         let sums = on_threads(&mut self.workers, shares, |worker, share| {
-            worker.evaluate(&decoder, &share, config.micro_tokens)
+            worker.evaluate(&decoder, &base, &share, &objective)
         })?;
         Ok(Some(sums.mean()))
     }
@@ -316,10 +329,8 @@ impl Run<'_> {
         }
         let trained_parameters = state.weights.len();
         let trained = match &self.low_rank {
-            Some(layout) => {
-                Trained::Adapter(layout.unflatten(&state.weights, self.model.config())?)
-            }
-            None => Trained::Model(BaseModel::new(self.model.config().clone(), state.weights)?),
+            Some(layout) => Trained::Adapter(layout.unflatten(&state.weights, self.base.config())?),
+            None => Trained::Model(BaseModel::new(self.base.config().clone(), state.weights)?),
         };
         let report = TrainReport {
             config: self.config.clone(),
@@ -349,6 +360,7 @@ fn note_progress(state: &mut RunState, progress: &mut Progress, done: f64) {
         val_loss: progress.val_loss.map(|loss| loss as f32),
         lr: progress.lr as f32,
         grad_norm: progress.grad_norm as f32,
+        rewards: progress.rewards,
     });
 }
 
@@ -376,31 +388,42 @@ fn on_threads<S: Send>(
 }
 
 pub(crate) fn rope_table(
-    model: &BaseModel,
+    config: &DecoderConfig,
     positions: usize,
 ) -> Result<RopeTable<f32>, TrainError> {
-    let rotary = model.config().rotary()?;
+    let rotary = config.rotary()?;
     Ok(RopeTable::new(positions, &rotary.frequencies, rotary.scale))
 }
 
 /// The model with what is trained in place: an adapter beside the base, or all weights.
 fn decoder<'a>(
-    model: &'a BaseModel,
+    base: Base<'a>,
     low_rank: Option<&'a LowRankLayout>,
     rope: &'a RopeTable<f32>,
     trained: &'a [f32],
 ) -> Decoder<'a, f32> {
     Decoder {
-        config: model.config(),
-        layout: model.layout(),
-        weights: if low_rank.is_some() { model.weights() } else { trained },
+        config: base.config(),
+        layout: base.layout(),
+        weights: if low_rank.is_some() { base.weights() } else { Weights::Dense(trained) },
         low_rank: low_rank.map(|layout| LowRank { layout, weights: trained }),
         rope,
     }
 }
 
-fn low_rank_layout(
-    model: &BaseModel,
+/// What divergences and rewards are measured from: the base as it was.
+fn base_decoder<'a>(base: Base<'a>, rope: &'a RopeTable<f32>) -> Decoder<'a, f32> {
+    Decoder {
+        config: base.config(),
+        layout: base.layout(),
+        weights: base.weights(),
+        low_rank: None,
+        rope,
+    }
+}
+
+pub(crate) fn low_rank_layout(
+    model: &DecoderConfig,
     config: &TrainConfig,
 ) -> Result<Option<LowRankLayout>, TrainError> {
     let Method::Lora { rank, alpha, targets, rank_stabilized } = &config.method else {
@@ -417,26 +440,49 @@ fn low_rank_layout(
         base_model: String::new(),
     };
     adapter.validate()?;
-    Ok(Some(LowRankLayout::new(&adapter, model.config())))
+    Ok(Some(LowRankLayout::new(&adapter, model)))
 }
 
-/// Of everything that decides the result, apart from how long the run is and how often it saves.
-fn fingerprint(model: &BaseModel, data: &TrainData, config: &TrainConfig) -> String {
+/// Of everything that decides the result, apart from how long the run is, how often it saves and how it
+/// spares memory.
+fn fingerprint(base: Base<'_>, data: &TrainData, config: &TrainConfig) -> String {
     let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
     let is_stream = matches!(data.source, Source::Stream(_));
     let settings = TrainConfig {
         checkpoint_interval: 0,
         // A stream may be prolonged or cut short; a set's order of batches hangs on its length.
         length: if is_stream { RunLength::Tokens(0) } else { config.length },
+        recompute: Recompute::Auto,
+        memory_limit: None,
         ..config.clone()
     };
-    hash.bytes(format!("{settings:?}{:?}", model.config()).as_bytes());
-    model.weights().iter().for_each(|weight| hash.word(u64::from(weight.to_bits())));
-    if let Source::Examples(examples) = &data.source {
-        hash.examples(examples);
+    hash.bytes(format!("{settings:?}{:?}", base.config()).as_bytes());
+    match base {
+        Base::Dense(model) => hash.floats(model.weights()),
+        Base::Quantized(base) => {
+            hash.floats(base.vectors());
+            for matrix in base.matrices() {
+                let (quants, scales) = matrix.content();
+                quants.iter().for_each(|quant| hash.word(*quant as u64));
+                scales.for_each(|scale| hash.word(u64::from(scale)));
+            }
+        }
+    }
+    match &data.source {
+        Source::Examples(examples) => hash.examples(examples),
+        Source::Preferences(pairs) => pairs.iter().for_each(|Preference { chosen, rejected }| {
+            hash.example(chosen);
+            hash.example(rejected);
+        }),
+        Source::Stream(_) => {}
     }
     hash.examples(&data.rehearsal);
     hash.examples(&data.validation);
+    for TeacherTargets { bounds, tokens, log_probabilities } in &data.teacher {
+        bounds.iter().for_each(|bound| hash.word(*bound as u64));
+        tokens.iter().for_each(|token| hash.word(u64::from(*token)));
+        hash.floats(log_probabilities);
+    }
     format!("{:016x}", hash.0)
 }
 
@@ -453,12 +499,18 @@ impl Fnv {
         bytes.iter().for_each(|byte| self.word(u64::from(*byte)));
     }
 
+    fn floats(&mut self, values: &[f32]) {
+        values.iter().for_each(|value| self.word(u64::from(value.to_bits())));
+    }
+
     fn examples(&mut self, examples: &[Example]) {
         self.word(examples.len() as u64);
-        for Example { tokens, loss_weights } in examples {
-            self.word(tokens.len() as u64);
-            tokens.iter().for_each(|token| self.word(u64::from(*token)));
-            loss_weights.iter().for_each(|weight| self.word(u64::from(weight.to_bits())));
-        }
+        examples.iter().for_each(|example| self.example(example));
+    }
+
+    fn example(&mut self, Example { tokens, loss_weights }: &Example) {
+        self.word(tokens.len() as u64);
+        tokens.iter().for_each(|token| self.word(u64::from(*token)));
+        self.floats(loss_weights);
     }
 }

@@ -1,13 +1,27 @@
 //! The backward pass against central differences in f64, and equalities of the forward pass.
 
 use pelton_kernels::RopeTable;
-use pelton_model::{Adapter, BaseModel, Projection};
+use pelton_model::{Adapter, BaseModel, DecoderConfig, Projection};
 
 use super::{adapter_config, examples, model_of, small_config, small_model, used_adapter};
-use crate::decoder::Decoder;
+use crate::base::{Base, QuantizedBase, Weights};
+use crate::data::Item;
+use crate::decoder::{Decoder, Keep};
 use crate::low_rank::{LowRank, LowRankLayout};
-use crate::worker::{Weighted, Worker};
-use crate::{Example, logits};
+use crate::worker::{LossSums, Objective, Weighted, Worker};
+use crate::{Example, TeacherTargets, TrainConfig, logits};
+
+/// Micro-batches of a few examples, so that accumulation is under test, too.
+fn objective(keep: Keep) -> Objective {
+    let config = TrainConfig {
+        micro_tokens: 16,
+        preference_beta: 0.7,
+        distillation_weight: 0.6,
+        distillation_temperature: 1.8,
+        ..TrainConfig::default()
+    };
+    Objective::new(&config, keep)
+}
 
 fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|value| f64::from(*value)).collect()
@@ -42,21 +56,50 @@ impl<'a> Wide<'a> {
         let without = Decoder {
             config: self.model.config(),
             layout: self.model.layout(),
-            weights: base,
+            weights: Weights::Dense(base),
             low_rank: None,
             rope: &self.rope,
         };
         let low_rank = self.low_rank.as_ref().map(|layout| LowRank { layout, weights: pairs });
         let decoder = Decoder { low_rank, ..without };
-        let weighted: Vec<_> =
-            examples.iter().map(|example| Weighted { example, divergence }).collect();
-        let trained = if self.low_rank.is_some() { pairs.len() } else { base.len() };
-        let mut worker = Worker::default();
-        worker.gradients = vec![0.0; trained];
-        // Micro-batches of a few examples, so that accumulation is under test, too.
-        let sums = worker.learn(&decoder, &without, &weighted, 16);
-        (sums.cross_entropy + sums.divergence, worker.gradients)
+        let items: Vec<_> = examples.iter().map(Item::plain).collect();
+        let (sums, gradients) = learn(&decoder, &without, &items, divergence, Keep::Everything);
+        (sums.loss + sums.divergence, gradients)
     }
+
+    /// The same for any kind of example, on an adapter.
+    fn run_items(&self, weights: Weights<'_, f64>, pairs: &[f64], items: &[Item<'_>]) -> Run {
+        let without = Decoder {
+            config: self.model.config(),
+            layout: self.model.layout(),
+            weights,
+            low_rank: None,
+            rope: &self.rope,
+        };
+        let low_rank = self.low_rank.as_ref().map(|layout| LowRank { layout, weights: pairs });
+        learn(&Decoder { low_rank, ..without }, &without, items, 0.0, Keep::Products)
+    }
+}
+
+type Run = (LossSums, Vec<f64>);
+
+fn learn(
+    decoder: &Decoder<'_, f64>,
+    base: &Decoder<'_, f64>,
+    items: &[Item<'_>],
+    divergence: f64,
+    keep: Keep,
+) -> Run {
+    let weighted: Vec<_> = items.iter().map(|&item| Weighted { item, divergence }).collect();
+    let mut worker = Worker::default();
+    let trained = match (&decoder.low_rank, decoder.weights) {
+        (Some(low_rank), _) => low_rank.weights.len(),
+        (None, Weights::Dense(all)) => all.len(),
+        (None, Weights::Quantized { .. }) => panic!("an 8-bit base is frozen"),
+    };
+    worker.gradients = vec![0.0; trained];
+    let sums = worker.learn(decoder, base, &weighted, &objective(keep));
+    (sums, worker.gradients)
 }
 
 /// Compares every `stride`-th gradient.
@@ -181,4 +224,137 @@ fn adapter_beside_the_base_equals_the_merged_model() {
     let model = BaseModel::load(folder.path()).unwrap();
     let adapter = Adapter::load(folder.path(), model.config()).unwrap();
     assert_eq!(logits(&model, Some(&adapter), &tokens).unwrap(), beside);
+}
+
+/// A model whose rows fill blocks of 8-bit weights.
+fn blocky_config() -> DecoderConfig {
+    let mut config = DecoderConfig::small(24, 32, 64, 3, 2, 1);
+    config.head_dim = Some(16);
+    config
+}
+
+#[test]
+fn recomputed_activations_have_the_same_bits() {
+    for config in small_config(true).in_every_family() {
+        let model = model_of(config);
+        let wide = Wide::new(&model, Some(&Projection::ALL));
+        let layout = wide.low_rank.as_ref().unwrap();
+        let pairs = widen(&layout.flatten(&used_adapter(&model, &Projection::ALL)));
+        let (base, examples) = (widen(model.weights()), examples(6, 1));
+        let items: Vec<_> = examples.iter().map(Item::plain).collect();
+        let frozen = Decoder {
+            config: model.config(),
+            layout: model.layout(),
+            weights: Weights::Dense(&base),
+            low_rank: None,
+            rope: &wide.rope,
+        };
+        let adapted = Decoder { low_rank: Some(LowRank { layout, weights: &pairs }), ..frozen };
+        for (decoder, divergence) in [(&adapted, 0.5), (&frozen, 0.0)] {
+            let run = |keep| learn(decoder, &frozen, &items, divergence, keep);
+            let all = run(Keep::Everything);
+            assert!(all == run(Keep::Products) && all == run(Keep::Inputs));
+        }
+    }
+}
+
+#[test]
+fn gradients_on_an_8_bit_base_equal_finite_differences() {
+    let mut families = blocky_config().in_every_family();
+    let mut separate = blocky_config();
+    separate.tie_word_embeddings = false;
+    families.push(separate);
+    for config in families {
+        let model = model_of(config);
+        let quantized = QuantizedBase::new(&model).unwrap();
+        let vectors = widen(quantized.vectors());
+        let weights = Weights::Quantized { base: &quantized, vectors: &vectors };
+        let wide = Wide::new(&model, Some(&Projection::ALL));
+        let layout = wide.low_rank.as_ref().unwrap();
+        let pairs = widen(&layout.flatten(&used_adapter(&model, &Projection::ALL)));
+        let examples = examples(4, 1);
+        let items: Vec<_> = examples.iter().map(Item::plain).collect();
+        let (_, gradients) = wide.run_items(weights, &pairs, &items);
+        check(&pairs, &gradients, 11, |pairs| wide.run_items(weights, pairs, &items).0.loss);
+    }
+}
+
+#[test]
+fn an_8_bit_base_computes_nearly_the_same() {
+    let model = model_of(blocky_config());
+    let quantized = QuantizedBase::new(&model).unwrap();
+    assert!(quantized.bytes() * 3 < Base::from(&model).bytes());
+    let folder = tempfile::tempdir().unwrap();
+    model.save(folder.path()).unwrap();
+    let loaded = QuantizedBase::load(folder.path()).unwrap();
+    let tokens = [3, 1, 4, 1, 5, 9, 2, 6];
+    let logits = |base: Base<'_>| logits(base, None, &tokens).unwrap();
+    let (exact, rounded) = (logits(Base::from(&model)), logits(Base::from(&quantized)));
+    assert_eq!(rounded, logits(Base::from(&loaded)));
+    let largest = exact.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+    let pairs = exact.iter().zip(&rounded);
+    let distance = pairs.fold(0.0_f32, |most, (a, b)| most.max((a - b).abs())) / largest;
+    assert!(distance > 0.0 && distance < 0.05, "{distance}");
+
+    let error = QuantizedBase::new(&small_model(true)).unwrap_err().to_string();
+    assert!(error.contains("multiple of 32; keep it in f32"), "{error}");
+}
+
+#[test]
+fn preference_gradients_equal_finite_differences() {
+    let model = small_model(true);
+    let wide = Wide::new(&model, Some(&Projection::ALL));
+    let layout = wide.low_rank.as_ref().unwrap();
+    let pairs = widen(&layout.flatten(&used_adapter(&model, &Projection::ALL)));
+    let base = widen(model.weights());
+    let (chosen, rejected) = (examples(4, 0), examples(4, 2));
+    let items: Vec<_> = chosen
+        .iter()
+        .zip(&rejected)
+        .map(|(example, rejected)| Item { example, rejected: Some(rejected), teacher: None })
+        .collect();
+    let run = |pairs: &[f64]| wide.run_items(Weights::Dense(&base), pairs, &items);
+    let (sums, gradients) = run(&pairs);
+    check(&pairs, &gradients, 3, |pairs| run(pairs).0.loss);
+    let rewards = sums.rewards().unwrap();
+    assert!((rewards.margin - (rewards.chosen - rewards.rejected)).abs() < 1e-5);
+    assert!(rewards.margin.abs() > 1e-3, "{rewards:?}");
+
+    // An adapter that changes nothing earns nothing: each pair's loss is the logarithm of two.
+    let (sums, _) = run(&vec![0.0; pairs.len()]);
+    assert!((sums.mean() - 2.0_f64.ln()).abs() < 1e-12 && sums.weight == 4.0);
+}
+
+#[test]
+fn distillation_gradients_equal_finite_differences() {
+    let model = small_model(true);
+    let wide = Wide::new(&model, Some(&Projection::ALL));
+    let layout = wide.low_rank.as_ref().unwrap();
+    let pairs = widen(&layout.flatten(&used_adapter(&model, &Projection::ALL)));
+    let base = widen(model.weights());
+    let examples = examples(4, 0);
+    let teachers: Vec<TeacherTargets> = examples
+        .iter()
+        .map(|example| {
+            let mut teacher = TeacherTargets::default();
+            for (index, token) in example.tokens.iter().enumerate() {
+                let likely = [(*token, -0.4), ((token + 3) % 24, -1.5), ((token + 7) % 24, -3.0)];
+                teacher.push(&likely[..index % 4]);
+            }
+            teacher
+        })
+        .collect();
+    let items: Vec<_> = examples
+        .iter()
+        .zip(&teachers)
+        .map(|(example, teacher)| Item { teacher: Some(teacher), ..Item::plain(example) })
+        .collect();
+    let run = |pairs: &[f64]| wide.run_items(Weights::Dense(&base), pairs, &items);
+    let loss = |pairs: &[f64]| run(pairs).0.loss + run(pairs).0.divergence;
+    let (sums, gradients) = run(&pairs);
+    assert!(sums.loss > 0.0 && sums.divergence > 0.0);
+    let weights = examples.iter().flat_map(|example| example.loss_weights.iter().skip(1));
+    let weight: f64 = weights.map(|weight| f64::from(*weight)).sum();
+    assert!((sums.weight - weight).abs() < 1e-12, "{} {weight}", sums.weight);
+    check(&pairs, &gradients, 3, loss);
 }

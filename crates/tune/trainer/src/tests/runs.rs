@@ -302,7 +302,7 @@ fn rehearsal_makes_up_its_share() {
     for step in 0..30 {
         let position = crate::batches::Position { step, ..Default::default() };
         for item in batches.at(position).unwrap() {
-            let tokens = item.example.tokens.len();
+            let tokens = item.example.item().tokens();
             if item.rehearsal { rehearsed += tokens } else { task += tokens }
         }
     }
