@@ -4,7 +4,8 @@ use crate::engines::TOKEN_VARIABLE;
 use anyhow::Context as _;
 use clap::Subcommand;
 use pelton_engine_server::EngineOptions;
-use pelton_model::{Adapter, Precision};
+use pelton_model::{Adapter, BaseModel, Precision};
+use pelton_trainer::{Example, Preference, preference_rewards};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -59,6 +60,21 @@ pub enum Command {
         #[arg(long, value_delimiter = ',', default_value = "1,5,9,42,17,300,8,77,120,33")]
         tokens: Vec<u32>,
     },
+    /// Print how an adapter ranks preference pairs, as JSON: the mean loss and the rewards of each pair.
+    Rewards {
+        /// The model's folder.
+        #[arg(long)]
+        model: PathBuf,
+        /// The PEFT adapter's folder.
+        #[arg(long)]
+        adapter: PathBuf,
+        /// A JSON file: a list of pairs of `prompt`, `chosen` and `rejected`, token ids each.
+        #[arg(long)]
+        pairs: PathBuf,
+        /// How strongly the model is held to the base.
+        #[arg(long, default_value_t = 0.1)]
+        beta: f64,
+    },
 }
 
 /// Runs the command.
@@ -96,6 +112,9 @@ pub fn serve(command: Command) -> anyhow::Result<ExitCode> {
         Command::Logits { model, adapter, quantization, tokens } => {
             print_logits(&model, adapter, quantization, &tokens)?;
         }
+        Command::Rewards { model, adapter, pairs, beta } => {
+            print_rewards(&model, &adapter, &pairs, beta)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -120,5 +139,35 @@ fn print_logits(
     let rows: Vec<&[f32]> = logits.chunks(model.config().vocab_size).collect();
     let prefixes: Vec<&[u32]> = (1..=tokens.len()).map(|length| &tokens[..length]).collect();
     println!("{}", serde_json::json!({ "tokens": prefixes, "logits": rows }));
+    Ok(())
+}
+
+#[derive(serde::Deserialize)]
+struct TokenPair {
+    prompt: Vec<u32>,
+    chosen: Vec<u32>,
+    rejected: Vec<u32>,
+}
+
+#[expect(clippy::print_stdout, reason = "the rewards are the command's answer")]
+fn print_rewards(
+    model: &std::path::Path,
+    adapter: &std::path::Path,
+    pairs: &std::path::Path,
+    beta: f64,
+) -> anyhow::Result<()> {
+    let model = BaseModel::load(model)?;
+    let adapter = Adapter::load(adapter, model.config())?;
+    let text = std::fs::read(pairs).with_context(|| format!("cannot read {}", pairs.display()))?;
+    let pairs: Vec<TokenPair> = serde_json::from_slice(&text)?;
+    let pairs: Vec<Preference> = pairs
+        .iter()
+        .map(|TokenPair { prompt, chosen, rejected }| Preference {
+            chosen: Example::answer_only(prompt, chosen),
+            rejected: Example::answer_only(prompt, rejected),
+        })
+        .collect();
+    let (loss, rewards) = preference_rewards(&model, &adapter, &pairs, beta)?;
+    println!("{}", serde_json::json!({ "loss": loss, "rewards": rewards }));
     Ok(())
 }

@@ -157,14 +157,14 @@ fn median(trials: &[Value], name: &str) -> anyhow::Result<f64> {
     values.get(values.len() / 2).copied().with_context(|| format!("no trial has {name}"))
 }
 
-fn object(command: &mut Command, what: &str) -> anyhow::Result<Value> {
+pub(super) fn object(command: &mut Command, what: &str) -> anyhow::Result<Value> {
     let output = command.output().with_context(|| format!("{what} starts"))?;
     let told = String::from_utf8_lossy(&output.stderr);
     anyhow::ensure!(output.status.success(), "{what} ended with {}: {told}", output.status);
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-fn finished(command: &mut Command, what: &str) -> anyhow::Result<()> {
+pub(super) fn finished(command: &mut Command, what: &str) -> anyhow::Result<()> {
     let status = command.status().with_context(|| format!("{what}: it starts"))?;
     anyhow::ensure!(status.success(), "{what} ended with {status}");
     Ok(())

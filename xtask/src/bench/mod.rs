@@ -3,6 +3,7 @@
 mod engine;
 mod server;
 mod start;
+mod tune;
 mod turn;
 
 use serde::Serialize;
@@ -27,6 +28,8 @@ enum Name {
     Start,
     /// The engine beside llama.cpp, which is built from source if need be.
     Engine,
+    /// The trainer beside PyTorch with PEFT, which are installed if need be.
+    Tune,
     /// One full turn of the wheel on the telco desk and on banking77.
     Turn,
 }
@@ -71,6 +74,7 @@ pub fn run(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
     let (bench, (checks, raw)) = match arguments.name {
         Name::Start => ("start", start::run(root)?),
         Name::Engine => ("engine", engine::run(root)?),
+        Name::Tune => ("tune", tune::run(root)?),
         Name::Turn => ("turn", turn::run(root, &arguments.data)?),
     };
     let outcome = Outcome { bench, machine: machine(), checks, raw };

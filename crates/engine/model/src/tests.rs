@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use crate::{Adapter, AdapterConfig, BaseModel, DecoderConfig, ModelError, Projection};
+use crate::{
+    Adapter, AdapterConfig, BaseModel, DecoderConfig, ModelError, Projection, TensorFile,
+    TensorToWrite, write_tensor_file,
+};
 
 fn tiny() -> BaseModel {
     BaseModel::initialize(DecoderConfig::small(40, 64, 96, 2, 2, 1), 7).unwrap()
@@ -212,4 +215,27 @@ fn merging_adds_the_product() {
         assert!((found - expected).abs() < 1e-6, "{found} {expected}");
     }
     assert_eq!(merged.tensor(merged.layout().embedding), base.tensor(base.layout().embedding));
+}
+
+#[test]
+fn large_tensors_are_read_in_whole_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.safetensors");
+    let (rows, cols) = (1_100, 1_025);
+    let data: Vec<f32> = (0..rows * cols).map(|index| index as f32).collect();
+    let tensor = TensorToWrite { name: "w".into(), shape: vec![rows, cols], data: &data };
+    write_tensor_file(&path, &[tensor]).unwrap();
+    let file = TensorFile::open(&path).unwrap();
+    assert_eq!(file.read("w").unwrap(), data);
+    let (mut pieces, mut all) = (0, Vec::new());
+    file.read_in_pieces("w", &[rows, cols], |piece| {
+        assert!(piece.len().is_multiple_of(cols));
+        pieces += 1;
+        all.extend_from_slice(piece);
+        Ok::<_, ModelError>(())
+    })
+    .unwrap();
+    assert!(pieces > 1 && all == data);
+    let wrong = file.read_in_pieces("w", &[cols, rows], |_| Ok::<_, ModelError>(()));
+    assert!(matches!(wrong, Err(ModelError::WrongShape { .. })), "{wrong:?}");
 }

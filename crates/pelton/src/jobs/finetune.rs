@@ -1,17 +1,23 @@
-//! Trains an adapter on a dataset version, from its checkpoint where there is one.
+//! Trains an adapter or all weights on a dataset version or on preference pairs, from its checkpoint where there
+//! is one.
 
+mod examples;
+mod preflight;
+
+use self::examples::Encoder;
 use super::evaluate::split_rows;
-use super::report::JobFailure;
+use super::report::{JobFailure, Report};
 use crate::job_command::Task;
 use anyhow::Context as _;
 use bytes::Bytes;
 use pelton_client::{Client, escape};
 use pelton_datasets::{DatasetRow, Split, pick};
-use pelton_model::{BaseModel, Projection};
+use pelton_model::{BaseModel, DecoderConfig, Layout, Projection};
 use pelton_tokens::{Message, TextCodec};
 use pelton_trainer::{
-    Decay, Example, Method, Optimizer, Progress, RunLength, Schedule, Source, StopReason,
-    TrainConfig, TrainData, TrainOutcome, TrainReport, train,
+    Base, Decay, Example, Method, Optimizer, Progress, QuantizedBase, RunLength, Schedule,
+    StopReason, TrainConfig, TrainData, TrainError, TrainOutcome, TrainReport, Trained, teach,
+    train,
 };
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
@@ -20,13 +26,23 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 #[derive(Deserialize)]
 struct Spec {
     name: String,
     base: String,
-    dataset: String,
+    dataset: Option<String>,
+    preferences: Option<String>,
+    #[serde(default)]
+    method: Trains,
+    #[serde(default)]
+    base_precision: BasePrecision,
+    preference_beta: Option<f64>,
+    teacher: Option<String>,
+    distillation_weight: Option<f64>,
+    distillation_temperature: Option<f64>,
+    #[serde(default)]
+    merge: bool,
     train_rows: Option<u64>,
     seed: u64,
     shuffle_labels: bool,
@@ -40,10 +56,49 @@ struct Spec {
     max_minutes: Option<f64>,
 }
 
+/// What is trained.
+#[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum Trains {
+    #[default]
+    Lora,
+    Full,
+}
+
+/// How the base is kept meanwhile.
+#[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
+enum BasePrecision {
+    #[default]
+    #[serde(rename = "f32")]
+    F32,
+    #[serde(rename = "q8_0")]
+    Q8_0,
+}
+
+impl Spec {
+    /// What is learned from, for people.
+    fn source(&self) -> &str {
+        self.dataset.as_deref().or(self.preferences.as_deref()).unwrap_or("nothing")
+    }
+}
+
 /// What holds where the request says nothing. Chosen on development data of the telco desk.
 mod defaults {
     pub const RANK: u32 = 16;
     pub const LEARNING_RATE: f64 = 1e-3;
+    /// All weights move together and need smaller steps than an adapter.
+    pub const FULL_LEARNING_RATE: f64 = 1e-4;
+    /// Pairs pull harder than answers: a sum over all their tokens moves at once.
+    pub const PREFERENCE_LEARNING_RATE: f64 = 2e-4;
+    pub const PREFERENCE_EPOCHS: f64 = 3.0;
+    /// Pairs from which on some are held out.
+    pub const HOLD_OUT_FROM: usize = 20;
+    pub const HELD_OUT: f64 = 0.1;
+    /// Tokens of a teacher's distribution that are kept.
+    pub const TEACHER_TOKENS: usize = 32;
+    pub const DISTILLATION_WEIGHT: f64 = 0.5;
+    pub const TEMPERATURE: f64 = 2.0;
+    pub const BETA: f64 = 0.1;
     pub const BATCH_TOKENS: u32 = 1_024;
     pub const REHEARSAL: f64 = 0.4;
     pub const KL_TO_BASE: f64 = 1.0;
@@ -61,72 +116,106 @@ mod defaults {
 pub async fn run(task: Task) -> anyhow::Result<Value> {
     let spec: Spec = serde_json::from_value(task.spec.clone()).context("the job's spec")?;
     task.report.progress(0, None, "steps", "fetching base and rows");
-    let base_folder = fetch_model(&task.client, &spec.base, &task.folder).await?;
-    let train_rows = split_rows(&task.client, &spec.dataset, Split::Train).await?;
-    let validation_rows = split_rows(&task.client, &spec.dataset, Split::Validation).await?;
+    let base = fetch_model(&task.client, &spec.base, &task.folder.join("base")).await?;
+    let teacher = match &spec.teacher {
+        Some(teacher) => {
+            Some(fetch_model(&task.client, teacher, &task.folder.join("teacher")).await?)
+        }
+        None => None,
+    };
+    let fetched = Fetched { base, teacher, rows: fetch_rows(&task.client, &spec).await? };
     let report = task.report;
     let (folder, threads) = (task.folder.clone(), task.threads);
-    let job = format!("{} on {}", spec.name, spec.dataset);
     // Training computes for minutes: it has a thread of its own, so that the rest stays awake.
     let (outcome, spec) = tokio::task::spawn_blocking(move || {
-        let prepared = prepare(&spec, &base_folder, train_rows, &validation_rows, threads)?;
-        report.info(&format!(
-            "{job}: {} training examples, {} for validation, {} of base tasks",
-            prepared.examples, prepared.validation, prepared.rehearsal
-        ));
-        let outcome = run_training(&spec, prepared, &folder, report)?;
+        let prepared = prepare(&spec, &fetched, threads)?;
+        report.info(&prepared.describe(&spec));
+        let outcome = run_training(&spec, &fetched, prepared, &folder, report)?;
         anyhow::Ok((outcome, spec))
     })
     .await??;
     publish(&task, &spec, &outcome).await
 }
 
+/// What the run learns from, as it came.
+enum Rows {
+    Answers { train: Vec<DatasetRow>, validation: Vec<DatasetRow> },
+    Preferences(Bytes),
+}
+
+struct Fetched {
+    base: PathBuf,
+    teacher: Option<PathBuf>,
+    rows: Rows,
+}
+
+async fn fetch_rows(client: &Client, spec: &Spec) -> anyhow::Result<Rows> {
+    if let Some(digest) = &spec.preferences {
+        let path = format!("/api/v1/blobs/{}", escape(digest));
+        return Ok(Rows::Preferences(client.download(&path).await?));
+    }
+    let dataset = spec.dataset.as_deref().context("the request names no dataset")?;
+    Ok(Rows::Answers {
+        train: split_rows(client, dataset, Split::Train).await?,
+        validation: split_rows(client, dataset, Split::Validation).await?,
+    })
+}
+
 struct Prepared {
-    model: Arc<BaseModel>,
+    model: DecoderConfig,
     data: TrainData,
     config: TrainConfig,
     examples: usize,
-    validation: usize,
-    rehearsal: usize,
 }
 
-fn prepare(
-    spec: &Spec,
-    base: &Path,
-    rows: Vec<DatasetRow>,
-    validation: &[DatasetRow],
-    threads: usize,
-) -> anyhow::Result<Prepared> {
-    let model = Arc::new(BaseModel::load(base)?);
-    let codec = TextCodec::load(base)?;
+impl Prepared {
+    fn describe(&self, spec: &Spec) -> String {
+        let kind =
+            if spec.preferences.is_some() { "preference pairs" } else { "training examples" };
+        let held_out = (self.examples as f64 * self.config.validation_fraction).round() as usize;
+        format!(
+            "{} on {}: {} {kind}, {} for validation, {} of base tasks",
+            spec.name,
+            spec.source(),
+            self.examples - held_out,
+            self.data.validation.len() + held_out,
+            self.data.rehearsal.len()
+        )
+    }
+}
+
+fn prepare(spec: &Spec, fetched: &Fetched, threads: usize) -> anyhow::Result<Prepared> {
+    let model = DecoderConfig::load(&fetched.base)?;
+    let codec = TextCodec::load(&fetched.base)?;
+    let (longest, vocab) = (model.max_position_embeddings, model.vocab_size);
+    let encoder = Encoder { codec: &codec, longest, vocab };
+    let mut data = match &fetched.rows {
+        Rows::Preferences(text) => TrainData::preferences(encoder.preferences(text)?),
+        Rows::Answers { train, validation } => {
+            let mut data = TrainData::examples(encoder.rows(&chosen(spec, train)?)?);
+            data.validation = encoder.rows(validation)?;
+            data
+        }
+    };
+    let examples = data.examples_or_pairs();
+    let share = spec.rehearsal.unwrap_or(defaults::REHEARSAL);
+    // Only the built-in base says what it was trained on; pairs hold to the base by themselves.
+    if share > 0.0 && spec.base.starts_with("pelton/pelton-tiny@") && spec.preferences.is_none() {
+        data.rehearsal = rehearsal(&encoder, spec.seed)?;
+    }
+    let config = config(spec, examples, share, &data, threads);
+    Ok(Prepared { model, config, examples, data })
+}
+
+/// The rows that the request asks for.
+fn chosen(spec: &Spec, rows: &[DatasetRow]) -> anyhow::Result<Vec<DatasetRow>> {
     let limit = spec.train_rows.map(usize::try_from).transpose()?;
     let mut chosen: Vec<DatasetRow> =
-        pick(&rows, Split::Train, limit, spec.seed).into_iter().cloned().collect();
+        pick(rows, Split::Train, limit, spec.seed).into_iter().cloned().collect();
     if spec.shuffle_labels {
         deal_out_answers(&mut chosen, spec.seed);
     }
-    let encode = |rows: &[DatasetRow]| -> anyhow::Result<Vec<Example>> {
-        rows.iter().map(|row| example(&codec, row)).collect()
-    };
-    let examples = encode(&chosen)?;
-    let validation = if validation.is_empty() { vec![] } else { encode(validation)? };
-    let share = spec.rehearsal.unwrap_or(defaults::REHEARSAL);
-    // Only the built-in base says what it was trained on.
-    let rehearsal = if share > 0.0 && spec.base.starts_with("pelton/pelton-tiny@") {
-        rehearsal(&codec, spec.seed)?
-    } else {
-        vec![]
-    };
-    let (rehearses, validates) = (!rehearsal.is_empty(), !validation.is_empty());
-    let config = config(spec, examples.len(), share, rehearses, validates, threads);
-    Ok(Prepared {
-        model,
-        config,
-        examples: examples.len(),
-        validation: validation.len(),
-        rehearsal: rehearsal.len(),
-        data: TrainData { source: Source::Examples(examples), rehearsal, validation },
-    })
+    Ok(chosen)
 }
 
 #[expect(
@@ -139,52 +228,56 @@ fn config(
     spec: &Spec,
     examples: usize,
     share: f64,
-    rehearses: bool,
-    validates: bool,
+    data: &TrainData,
     threads: usize,
 ) -> TrainConfig {
+    let (rehearses, validates) = (!data.rehearsal.is_empty(), !data.validation.is_empty());
+    let pairs = spec.preferences.is_some();
+    let full = spec.method == Trains::Full;
     let rank = spec.rank.unwrap_or(defaults::RANK);
     let epochs = spec.epochs.unwrap_or_else(|| {
+        if pairs {
+            return defaults::PREFERENCE_EPOCHS;
+        }
         (defaults::ROWS_SEEN / examples.max(1) as f64)
             .clamp(defaults::LEAST_EPOCHS, defaults::MOST_EPOCHS)
     });
+    let learning_rate = match (full, pairs) {
+        (true, _) => defaults::FULL_LEARNING_RATE,
+        (false, true) => defaults::PREFERENCE_LEARNING_RATE,
+        (false, false) => defaults::LEARNING_RATE,
+    };
+    let holds_out = pairs && examples >= defaults::HOLD_OUT_FROM;
+    let lora = Method::Lora {
+        rank: rank as usize,
+        alpha: f64::from(spec.alpha.unwrap_or(2 * rank)),
+        targets: Projection::ALL.to_vec(),
+        rank_stabilized: false,
+    };
+    // The divergence needs the base unchanged beside what is trained.
+    let kl_to_base = spec.kl_to_base.unwrap_or(if full { 0.0 } else { defaults::KL_TO_BASE });
     TrainConfig {
-        method: Method::Lora {
-            rank: rank as usize,
-            alpha: f64::from(spec.alpha.unwrap_or(2 * rank)),
-            targets: Projection::ALL.to_vec(),
-            rank_stabilized: false,
-        },
+        method: if full { Method::Full } else { lora },
         optimizer: Optimizer::Adamw,
-        learning_rate: spec.learning_rate.unwrap_or(defaults::LEARNING_RATE),
+        learning_rate: spec.learning_rate.unwrap_or(learning_rate),
         schedule: Schedule { warmup_steps: 10, decay: Decay::Linear, hold: 0.0 },
         batch_tokens: spec.batch_tokens.unwrap_or(defaults::BATCH_TOKENS) as usize,
         length: RunLength::Epochs(epochs.ceil() as u64),
         seed: spec.seed,
         threads,
-        patience: validates.then_some(defaults::PATIENCE),
+        patience: (validates || holds_out).then_some(defaults::PATIENCE),
         checkpoint_interval: 10,
         rehearsal_fraction: if rehearses { share } else { 0.0 },
-        kl_to_base: if rehearses { spec.kl_to_base.unwrap_or(defaults::KL_TO_BASE) } else { 0.0 },
+        kl_to_base: if rehearses { kl_to_base } else { 0.0 },
+        validation_fraction: if holds_out { defaults::HELD_OUT } else { 0.0 },
+        preference_beta: spec.preference_beta.unwrap_or(defaults::BETA),
+        distillation_weight: spec.distillation_weight.unwrap_or(defaults::DISTILLATION_WEIGHT),
+        distillation_temperature: spec.distillation_temperature.unwrap_or(defaults::TEMPERATURE),
         ..TrainConfig::default()
     }
 }
 
-/// A row as tokens, with the loss on its answer alone.
-fn example(codec: &TextCodec, row: &DatasetRow) -> anyhow::Result<Example> {
-    let messages: Vec<Message> = serde_json::from_value(Value::Array(row.messages.clone()))
-        .with_context(|| format!("row {} of the dataset", row.index))?;
-    encode(codec, &messages, &row.answer)
-}
-
-fn encode(codec: &TextCodec, messages: &[Message], answer: &str) -> anyhow::Result<Example> {
-    let rendered = codec.render_example(messages, answer)?;
-    let loss_weights =
-        rendered.is_answer.iter().map(|&answer| if answer { 1.0 } else { 0.0 }).collect();
-    Ok(Example { tokens: rendered.tokens, loss_weights })
-}
-
-fn rehearsal(codec: &TextCodec, seed: u64) -> anyhow::Result<Vec<Example>> {
+fn rehearsal(encoder: &Encoder<'_>, seed: u64) -> anyhow::Result<Vec<Example>> {
     (0..defaults::REHEARSAL_EXAMPLES)
         .map(|index| {
             let item = pelton_tiny::regression::rehearsal(seed, index);
@@ -193,7 +286,7 @@ fn rehearsal(codec: &TextCodec, seed: u64) -> anyhow::Result<Vec<Example>> {
                 .iter()
                 .map(|(role, content)| Message::new(*role, *content))
                 .collect();
-            encode(codec, &messages, &item.answer)
+            encoder.example(&messages, &item.answer)
         })
         .collect()
 }
@@ -207,28 +300,82 @@ fn deal_out_answers(rows: &mut [DatasetRow], seed: u64) {
     }
 }
 
+/// The base as the run needs it.
+enum Loaded {
+    Floats(BaseModel),
+    Bytes(QuantizedBase),
+}
+
+impl Loaded {
+    fn load(folder: &Path, precision: BasePrecision) -> Result<Self, TrainError> {
+        match precision {
+            BasePrecision::F32 => Ok(Self::Floats(BaseModel::load(folder)?)),
+            BasePrecision::Q8_0 => Ok(Self::Bytes(QuantizedBase::load(folder)?)),
+        }
+    }
+
+    fn base(&self) -> Base<'_> {
+        match self {
+            Self::Floats(model) => model.into(),
+            Self::Bytes(base) => base.into(),
+        }
+    }
+}
+
+/// Memory that the job takes before or after the run: the teacher with its logits; or, to merge, the base, its
+/// changed copy and the file twice.
+fn bytes_beside(spec: &Spec, fetched: &Fetched, prepared: &Prepared) -> anyhow::Result<u64> {
+    let weights = |model: &DecoderConfig| anyhow::Ok(4 * Layout::new(model)?.len as u64);
+    let merging = if spec.merge { 4 * weights(&prepared.model)? } else { 0 };
+    let Some(folder) = &fetched.teacher else { return Ok(merging) };
+    let teacher = DecoderConfig::load(folder)?;
+    let examples = prepared.data.training().iter();
+    let longest = examples.map(|example| example.tokens.len()).max().unwrap_or(0);
+    let logits = 4 * longest * teacher.vocab_size * prepared.config.threads;
+    Ok(merging.max(weights(&teacher)? + logits as u64))
+}
+
+/// What the teacher holds likely, where there is one.
+fn ask_teacher(fetched: &Fetched, prepared: &mut Prepared, report: Report) -> anyhow::Result<()> {
+    let Some(folder) = &fetched.teacher else { return Ok(()) };
+    let tokenizer = |folder: &Path| std::fs::read(folder.join("tokenizer.json"));
+    if tokenizer(folder)? != tokenizer(&fetched.base)? {
+        let message = "the teacher has another tokenizer than the base";
+        let hint = "Choose a teacher of the same family, or train on texts that it wrote.";
+        return Err(JobFailure::input(message, hint).into());
+    }
+    report.progress(0, None, "steps", "asking the teacher");
+    let teacher = BaseModel::load(folder)?;
+    let threads = prepared.config.threads;
+    prepared.data.teacher =
+        teach(&teacher, prepared.data.training(), defaults::TEACHER_TOKENS, threads)?;
+    Ok(())
+}
+
 fn run_training(
     spec: &Spec,
-    prepared: Prepared,
+    fetched: &Fetched,
+    mut prepared: Prepared,
     folder: &Path,
-    report: super::report::Report,
+    report: Report,
 ) -> anyhow::Result<TrainOutcome> {
-    let Prepared { model, data, config, .. } = prepared;
+    let quantized = spec.base_precision == BasePrecision::Q8_0;
+    let beside = bytes_beside(spec, fetched, &prepared)?;
+    preflight::check(
+        report,
+        &prepared.model,
+        quantized,
+        &prepared.data,
+        &mut prepared.config,
+        beside,
+    )?;
+    ask_teacher(fetched, &mut prepared, report)?;
+    let Prepared { data, config, .. } = prepared;
     let limit = spec.max_minutes.map(|minutes| minutes * 60.0);
     let mut observe = |progress: &Progress| {
         let left = format!("loss {:.4}, {:.0} s left", progress.loss, progress.eta);
         report.progress(progress.step, Some(progress.total), "steps", &left);
-        report.metric(
-            progress.step,
-            &json!({
-                "loss": progress.loss,
-                "val_loss": progress.val_loss,
-                "lr": progress.lr,
-                "grad_norm": progress.grad_norm,
-                "tokens_per_s": progress.tokens_per_s,
-                "tokens": progress.tokens,
-            }),
-        );
+        report.metric(progress.step, &metrics(progress));
         match limit {
             Some(limit) if progress.elapsed >= limit => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),
@@ -236,24 +383,70 @@ fn run_training(
     };
     let checkpoints = folder.join("checkpoints");
     std::fs::create_dir_all(&checkpoints)?;
-    let mut outcome =
-        train(&model, &data, &config, &checkpoints, &mut observe).map_err(|error| match error {
-            pelton_trainer::TrainError::InvalidExample { .. }
-            | pelton_trainer::TrainError::InvalidConfig(_) => anyhow::Error::from(
-                JobFailure::input(error.to_string(), "Correct the dataset or the settings."),
-            ),
-            other => other.into(),
-        })?;
+    let base = Loaded::load(&fetched.base, spec.base_precision)?;
+    let trained = train(base.base(), &data, &config, &checkpoints, &mut observe);
+    let mut outcome = trained.map_err(|error| match error {
+        TrainError::InvalidExample { .. } | TrainError::InvalidConfig(_) => anyhow::Error::from(
+            JobFailure::input(error.to_string(), "Correct the dataset or the settings."),
+        ),
+        other => other.into(),
+    })?;
+    drop(base);
     outcome.name_base(&spec.base);
-    outcome.save(&folder.join("adapter"))?;
+    let output = folder.join("output");
+    if let (true, Trained::Adapter(adapter)) = (spec.merge, &outcome.trained) {
+        report.info("merging the adapter into the base");
+        let merged = BaseModel::load(&fetched.base)?.merged(adapter)?;
+        outcome.trained = Trained::Model(merged);
+    }
+    outcome.save(&output)?;
+    if let Trained::Model(_) = outcome.trained {
+        copy_companions(&fetched.base, &output)?;
+    }
     Ok(outcome)
 }
 
+fn metrics(progress: &Progress) -> Value {
+    let mut values = json!({
+        "loss": progress.loss,
+        "val_loss": progress.val_loss,
+        "lr": progress.lr,
+        "grad_norm": progress.grad_norm,
+        "tokens_per_s": progress.tokens_per_s,
+        "tokens": progress.tokens,
+    });
+    if let Some(rewards) = progress.rewards {
+        values["reward_chosen"] = json!(rewards.chosen);
+        values["reward_rejected"] = json!(rewards.rejected);
+        values["reward_margin"] = json!(rewards.margin);
+        values["reward_accuracy"] = json!(rewards.accuracy);
+    }
+    values
+}
+
+/// Copies what belongs to a model beside its weights: tokenizer, chat template, generation settings.
+fn copy_companions(from: &Path, to: &Path) -> anyhow::Result<()> {
+    const FILES: [&str; 8] = [
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "chat_template.jinja",
+        "generation_config.json",
+        "vocab.json",
+        "merges.txt",
+    ];
+    for file in FILES.into_iter().filter(|file| from.join(file).exists()) {
+        std::fs::copy(from.join(file), to.join(file))?;
+    }
+    Ok(())
+}
+
 async fn publish(task: &Task, spec: &Spec, outcome: &TrainOutcome) -> anyhow::Result<Value> {
-    let adapter = task.folder.join("adapter");
-    let card = card(spec, &outcome.report);
+    let folder = task.folder.join("output");
+    let card = card(spec, outcome);
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(&adapter)? {
+    for entry in std::fs::read_dir(&folder)? {
         let path = entry?.path();
         let name = path.file_name().context("a file has a name")?.to_string_lossy().into_owned();
         let digest = task.client.upload(Bytes::from(std::fs::read(&path)?)).await?;
@@ -283,7 +476,13 @@ async fn publish(task: &Task, spec: &Spec, outcome: &TrainOutcome) -> anyhow::Re
     }))
 }
 
-fn card(spec: &Spec, report: &TrainReport) -> String {
+fn card(spec: &Spec, outcome: &TrainOutcome) -> String {
+    let report: &TrainReport = &outcome.report;
+    let what = match (spec.method, &outcome.trained) {
+        (Trains::Full, _) => "All weights of",
+        (Trains::Lora, Trained::Adapter(_)) => "A LoRA adapter for",
+        (Trains::Lora, Trained::Model(_)) => "A LoRA adapter merged into",
+    };
     let stopped = match report.stopped {
         StopReason::Completed => "went its whole length",
         StopReason::EarlyStopped => "stopped when the validation loss no longer fell",
@@ -291,7 +490,7 @@ fn card(spec: &Spec, report: &TrainReport) -> String {
     };
     let loss = |value: Option<f64>| value.map_or("unknown".into(), |loss| format!("{loss:.4}"));
     format!(
-        "# {}\n\nA LoRA adapter for `{}`, trained on `{}`.\n\n\
+        "# {}\n\n{what} `{}`, trained on `{}`.\n\n\
          | | |\n| --- | --- |\n\
          | training examples | {} |\n| steps | {} |\n| tokens | {} |\n| seconds | {:.1} |\n\
          | trained parameters | {} |\n| validation loss before | {} |\n| best validation loss | {} |\n\
@@ -300,7 +499,7 @@ fn card(spec: &Spec, report: &TrainReport) -> String {
          evaluations of the release that carries it say how well.\n",
         spec.name,
         spec.base,
-        spec.dataset,
+        spec.source(),
         report.train_examples,
         report.steps,
         report.tokens,
@@ -312,14 +511,14 @@ fn card(spec: &Spec, report: &TrainReport) -> String {
     )
 }
 
-/// Fetches a model's files into the job's folder; a folder from an earlier attempt is complete,
-/// since it gets its name last.
+/// Fetches a model's files into a folder; one from an earlier attempt is complete, since it gets its name
+/// last.
 async fn fetch_model(client: &Client, reference: &str, folder: &Path) -> anyhow::Result<PathBuf> {
-    let complete = folder.join("base");
+    let complete = folder.to_owned();
     if complete.exists() {
         return Ok(complete);
     }
-    let partial = folder.join("base.part");
+    let partial = folder.with_extension("part");
     let _ = std::fs::remove_dir_all(&partial);
     std::fs::create_dir_all(&partial)?;
     let model: Value = client.get(&format!("/api/v1/models/{}", escape(reference))).await?;

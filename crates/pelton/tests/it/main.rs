@@ -5,5 +5,6 @@ mod authorization;
 mod bad_input;
 mod chaos;
 mod families;
+mod finetunes;
 mod served;
 mod server;

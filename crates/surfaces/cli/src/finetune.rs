@@ -1,17 +1,22 @@
 //! `pelton finetune`.
 
 use crate::terminal::Terminal;
+use anyhow::Context as _;
 use clap::Subcommand;
 use pelton_client::Client;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 
 /// Verbs of `pelton finetune`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Verb {
-    /// Train a LoRA adapter on a dataset version.
+    /// Train a LoRA adapter, or all weights, on a dataset version or on preference pairs.
     #[command(after_help = "\
 Examples:
   pelton finetune create telco-desk --dataset telco@1 --wait
+  pelton finetune create telco-desk --preferences pairs.jsonl --wait
+  pelton finetune create small-desk --dataset telco@1 --base acme/qwen@1 --base-precision q8_0
+  pelton finetune create desk-model --dataset telco@1 --merge
   pelton finetune create telco-desk --dataset telco@1 --train-rows 50 --seed 2 --max-minutes 5")]
     Create {
         /// The adapter's name; every run makes a new version of it.
@@ -20,8 +25,32 @@ Examples:
         #[arg(long, default_value = "pelton/pelton-tiny@1")]
         base: String,
         /// The dataset version, `name@version`.
+        #[arg(long, required_unless_present = "preferences", conflicts_with = "preferences")]
+        dataset: Option<String>,
+        /// A JSONL file of pairs (`messages` or `prompt`, `chosen`, `rejected`): direct preference optimization.
         #[arg(long)]
-        dataset: String,
+        preferences: Option<PathBuf>,
+        /// What is trained: a `lora` adapter, or all weights (`full`), for small models.
+        #[arg(long, default_value = "lora", value_parser = ["lora", "full"])]
+        method: String,
+        /// How the frozen base is kept: `q8_0` takes a quarter of the memory of `f32`.
+        #[arg(long, default_value = "f32", value_parser = ["f32", "q8_0"])]
+        base_precision: String,
+        /// How strongly pairs hold the model to the base.
+        #[arg(long)]
+        preference_beta: Option<f64>,
+        /// A model of the same tokenizer whose distributions are learned beside the answers.
+        #[arg(long)]
+        teacher: Option<String>,
+        /// The teacher's share of the loss.
+        #[arg(long, requires = "teacher")]
+        distillation_weight: Option<f64>,
+        /// Temperature of both distributions.
+        #[arg(long, requires = "teacher")]
+        distillation_temperature: Option<f64>,
+        /// Merge the adapter into a copy of the base, and publish that as a base model.
+        #[arg(long)]
+        merge: bool,
         /// Training rows, drawn by seed; all without.
         #[arg(long)]
         train_rows: Option<u64>,
@@ -66,6 +95,14 @@ pub(crate) async fn run(verb: Verb, client: &Client, out: &mut Terminal) -> anyh
         name,
         base,
         dataset,
+        preferences,
+        method,
+        base_precision,
+        preference_beta,
+        teacher,
+        distillation_weight,
+        distillation_temperature,
+        merge,
         train_rows,
         seed,
         shuffle_labels,
@@ -79,8 +116,20 @@ pub(crate) async fn run(verb: Verb, client: &Client, out: &mut Terminal) -> anyh
         max_minutes,
         wait,
     } = verb;
+    let preferences = match preferences {
+        Some(file) => {
+            let bytes =
+                std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            Some(client.upload(bytes.into()).await?)
+        }
+        None => None,
+    };
     let request = json!({
-        "name": name, "base": base, "dataset": dataset, "train_rows": train_rows, "seed": seed,
+        "name": name, "base": base, "dataset": dataset, "preferences": preferences,
+        "method": method, "base_precision": base_precision, "preference_beta": preference_beta,
+        "teacher": teacher, "distillation_weight": distillation_weight,
+        "distillation_temperature": distillation_temperature, "merge": merge,
+        "train_rows": train_rows, "seed": seed,
         "shuffle_labels": shuffle_labels, "rank": rank, "alpha": alpha,
         "learning_rate": learning_rate, "epochs": epochs, "batch_tokens": batch_tokens,
         "rehearsal": rehearsal, "kl_to_base": kl_to_base, "max_minutes": max_minutes,

@@ -238,7 +238,7 @@ async fn waiting_for_a_job_prints_its_result_or_why_it_failed() {
     )
     .await;
     insta::assert_snapshot!(text, @r##"
-    POST /api/v1/finetunes {"name":"desk","base":"pelton/pelton-tiny@1","dataset":"telco@1","train_rows":50,"seed":1,"shuffle_labels":false,"rank":null,"alpha":null,"learning_rate":null,"epochs":null,"batch_tokens":null,"rehearsal":null,"kl_to_base":null,"max_minutes":null}
+    POST /api/v1/finetunes {"name":"desk","base":"pelton/pelton-tiny@1","dataset":"telco@1","preferences":null,"method":"lora","base_precision":"f32","preference_beta":null,"teacher":null,"distillation_weight":null,"distillation_temperature":null,"merge":false,"train_rows":50,"seed":1,"shuffle_labels":false,"rank":null,"alpha":null,"learning_rate":null,"epochs":null,"batch_tokens":null,"rehearsal":null,"kl_to_base":null,"max_minutes":null}
     GET /api/v1/jobs/job_1
     GET /api/v1/jobs/job_1
     ---

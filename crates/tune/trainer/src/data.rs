@@ -74,8 +74,18 @@ impl TrainData {
         Self { validation, ..Self::of(Source::Stream(source)) }
     }
 
+    /// The examples of a set; none of a stream or of pairs.
+    #[must_use]
+    pub fn training(&self) -> &[Example] {
+        match &self.source {
+            Source::Examples(examples) => examples,
+            Source::Preferences(_) | Source::Stream(_) => &[],
+        }
+    }
+
     /// Number of examples or pairs of a set; zero for a stream.
-    pub(crate) fn len(&self) -> usize {
+    #[must_use]
+    pub fn examples_or_pairs(&self) -> usize {
         match &self.source {
             Source::Examples(examples) => examples.len(),
             Source::Preferences(pairs) => pairs.len(),
@@ -183,7 +193,7 @@ impl TrainData {
     /// The indices to train on, and the held-out examples.
     pub(crate) fn split(&self, config: &TrainConfig) -> (Vec<u32>, Vec<Item<'_>>) {
         let given = || self.validation.iter().map(Item::plain).collect();
-        let count = self.len();
+        let count = self.examples_or_pairs();
         let all: Vec<u32> = (0..count as u32).collect();
         if count == 0 || !self.validation.is_empty() || config.validation_fraction == 0.0 {
             return (all, given());

@@ -190,7 +190,7 @@ struct Work {
 
 impl Work {
     fn of(data: &TrainData, config: &TrainConfig) -> Self {
-        let items = || (0..data.len()).filter_map(|index| data.item(index));
+        let items = || (0..data.examples_or_pairs()).filter_map(|index| data.item(index));
         let rehearsal = data.rehearsal.iter().map(Item::plain);
         let validation = data.validation.iter().map(Item::plain);
         let longest = items().chain(rehearsal).chain(validation).map(Item::tokens).max();

@@ -20,6 +20,7 @@ mod optimize;
 mod preference;
 mod report;
 mod schedule;
+mod teach;
 mod train;
 mod worker;
 
@@ -35,4 +36,5 @@ pub use estimate::{Estimate, estimate, operations_per_second};
 pub use example::{Example, ExampleSource, Preference, TeacherTargets};
 pub use logits::logits;
 pub use report::{CurvePoint, Progress, Rewards, StopReason, TrainReport};
+pub use teach::{preference_rewards, teach};
 pub use train::{TrainOutcome, Trained, train};

@@ -9,8 +9,8 @@ use crate::state::Api;
 use crate::wire::dataset::DatasetVersion;
 use crate::wire::evaluation::Evaluation;
 use crate::wire::job::{
-    AfterQuery, DatasetOutput, EvaluationOutput, FinetuneRequest, Job, JobQuery, LogLine, Metric,
-    ModelOutput, Progress,
+    AfterQuery, BasePrecision, DatasetOutput, EvaluationOutput, FinetuneMethod, FinetuneRequest,
+    Job, JobQuery, LogLine, Metric, ModelOutput, Progress,
 };
 use crate::wire::model::{Model, RegisterModel};
 use crate::wire::page::Page;
@@ -18,7 +18,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use pelton_context::{OpContext, Scope};
-use pelton_ids::JobId;
+use pelton_ids::{Digest, JobId};
 use pelton_metadata as store;
 use serde_json::{Value, json};
 
@@ -160,7 +160,7 @@ pub async fn list_logs(
     Ok(Json(Page { items, next_cursor: None }))
 }
 
-/// Train an adapter.
+/// Train an adapter or a model.
 #[utoipa::path(post, path = "/api/v1/finetunes", tag = "jobs", request_body = FinetuneRequest, responses((status = 202, body = Job)))]
 pub async fn create_finetune(
     State(api): Shared,
@@ -175,14 +175,39 @@ pub async fn create_finetune(
         let message = format!("`{}` is an adapter: train on its base", base.reference);
         return Err(ApiError::new(Code::Unprocessable, message));
     }
-    let dataset = api.store.dataset_version_get(&caller, &request.dataset).await?;
-    if dataset.rows.train == 0 {
-        let message = format!("`{}` has no training rows", dataset.name);
-        return Err(ApiError::new(Code::Unprocessable, message));
+    let source = match (&request.dataset, &request.preferences) {
+        (Some(dataset), None) => {
+            let dataset = api.store.dataset_version_get(&caller, dataset).await?;
+            if dataset.rows.train == 0 {
+                let message = format!("`{}` has no training rows", dataset.name);
+                return Err(ApiError::new(Code::Unprocessable, message));
+            }
+            request.dataset = Some(dataset.name.clone());
+            dataset.name
+        }
+        (None, Some(digest)) => {
+            let digest: Digest = parse(digest)?;
+            manifest::size(&api, digest).await?;
+            // The job reads it by its digest, which only what is referred to may be.
+            let owner = store::ArtifactOwner { kind: "preferences".into(), id: digest.hex() };
+            api.store.artifact_ref_add(&caller, &owner, &[digest]).await?;
+            "preference pairs".to_owned()
+        }
+        _ => {
+            let message = "give either `dataset` or `preferences`";
+            return Err(ApiError::new(Code::InvalidRequest, message));
+        }
+    };
+    if let Some(teacher) = &request.teacher {
+        let teacher = api.store.model_get(&caller, teacher).await?;
+        if teacher.kind != store::ModelKind::Base {
+            let message = format!("`{}` is an adapter: give a base as teacher", teacher.reference);
+            return Err(ApiError::new(Code::Unprocessable, message));
+        }
+        request.teacher = Some(teacher.reference);
     }
     request.base = base.reference;
-    request.dataset = dataset.name;
-    let title = format!("Fine-tune {} on {}", request.name, request.dataset);
+    let title = format!("Fine-tune {} on {source}", request.name);
     enqueue(&api, &caller, Work { kind: "finetune", title, spec: json!(request) }).await
 }
 
@@ -201,7 +226,28 @@ fn check(request: &FinetuneRequest) -> Result<(), ApiError> {
     within("batch_tokens", request.batch_tokens.map(f64::from), 16.0, 1e6)?;
     within("rehearsal", request.rehearsal, 0.0, 0.9)?;
     within("kl_to_base", request.kl_to_base, 0.0, 100.0)?;
-    within("max_minutes", request.max_minutes, 0.01, 1e5)
+    within("max_minutes", request.max_minutes, 0.01, 1e5)?;
+    within("preference_beta", request.preference_beta, 1e-4, 100.0)?;
+    within("distillation_weight", request.distillation_weight, 0.0, 1.0)?;
+    within("distillation_temperature", request.distillation_temperature, 0.1, 100.0)?;
+    let full = request.method == FinetuneMethod::Full;
+    let pairs = request.preferences.is_some();
+    let conflicts = [
+        (
+            full && request.base_precision != BasePrecision::F32,
+            "method `full` changes the base, so that `base_precision` must be f32",
+        ),
+        (full && request.merge, "`merge` is for adapters: method `full` makes a model anyway"),
+        (pairs && request.teacher.is_some(), "a `teacher` needs a dataset, not `preferences`"),
+        (
+            pairs && (request.train_rows.is_some() || request.shuffle_labels),
+            "`train_rows` and `shuffle_labels` are for datasets, not for `preferences`",
+        ),
+    ];
+    match conflicts.into_iter().find(|(conflict, _)| *conflict) {
+        Some((_, message)) => Err(ApiError::new(Code::InvalidRequest, message)),
+        None => Ok(()),
+    }
 }
 
 /// Checks that the caller is the process of this job, and answers the job.
@@ -254,7 +300,7 @@ pub async fn publish_dataset_version(
     Ok((StatusCode::CREATED, Json(datasets::wire_version(made))))
 }
 
-/// Take in the adapter that a job trained.
+/// Take in the adapter or the model that a job trained.
 #[utoipa::path(post, path = "/api/v1/jobs/{id}/outputs/model", tag = "jobs", params(("id" = String, Path)), request_body = ModelOutput, responses((status = 201, body = Model)))]
 pub async fn publish_model(
     State(api): Shared,
@@ -269,13 +315,16 @@ pub async fn publish_model(
     let lineage = json!({
         "job_id": job.id,
         "dataset": spec.dataset,
+        "preferences": spec.preferences,
+        "teacher": spec.teacher,
         "base": spec.base,
         "hyperparameters": output.hyperparameters,
     });
+    let whole = spec.merge || spec.method == FinetuneMethod::Full;
     let request = RegisterModel {
         name: spec.name,
-        kind: "adapter".into(),
-        base: Some(spec.base),
+        kind: if whole { "base" } else { "adapter" }.into(),
+        base: (!whole).then_some(spec.base),
         files: output.files,
         license: Some(base.license),
         card: output.card,

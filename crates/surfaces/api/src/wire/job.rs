@@ -79,7 +79,8 @@ pub struct Metric {
     pub at: String,
     /// The step.
     pub step: i64,
-    /// Values by name: `loss`, `val_loss`, `lr`, `grad_norm`, `tokens_per_s`.
+    /// Values by name: `loss`, `val_loss`, `lr`, `grad_norm`, `tokens_per_s`; for preference pairs
+    /// `reward_chosen`, `reward_rejected`, `reward_margin`, `reward_accuracy`.
     pub values: Value,
 }
 
@@ -96,7 +97,30 @@ pub struct LogLine {
     pub message: String,
 }
 
-/// Asks for an adapter to be trained.
+/// What is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FinetuneMethod {
+    /// A LoRA adapter beside the base.
+    #[default]
+    Lora,
+    /// All weights: a new base. For small models.
+    Full,
+}
+
+/// How the frozen base is kept while an adapter is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub enum BasePrecision {
+    /// 32-bit floats.
+    #[default]
+    #[serde(rename = "f32")]
+    F32,
+    /// Blocks of 32 signed bytes with one scale: a quarter of the memory (QLoRA).
+    #[serde(rename = "q8_0")]
+    Q8_0,
+}
+
+/// Asks for an adapter, or for a whole model, to be trained: on a dataset version or on preference pairs.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FinetuneRequest {
@@ -104,8 +128,34 @@ pub struct FinetuneRequest {
     pub name: String,
     /// The base, `name@version`.
     pub base: String,
-    /// The dataset version, `name@version`.
-    pub dataset: String,
+    /// The dataset version, `name@version`; or `preferences` instead.
+    #[serde(default)]
+    pub dataset: Option<String>,
+    /// Digest of an uploaded JSONL file of preference pairs, for direct preference optimization: an object a line
+    /// with `messages` (or `prompt`), `chosen` and `rejected`.
+    #[serde(default)]
+    pub preferences: Option<String>,
+    /// `lora` or `full`.
+    #[serde(default)]
+    pub method: FinetuneMethod,
+    /// `f32` or `q8_0`.
+    #[serde(default)]
+    pub base_precision: BasePrecision,
+    /// For pairs: how strongly the model is held to the base; 0.1 when left out.
+    #[serde(default)]
+    pub preference_beta: Option<f64>,
+    /// A model of the same tokenizer, `name@version`, whose distributions are learned beside the answers.
+    #[serde(default)]
+    pub teacher: Option<String>,
+    /// The teacher's share of the loss, 0 to 1; 0.5 when left out.
+    #[serde(default)]
+    pub distillation_weight: Option<f64>,
+    /// Temperature of the teacher's and the student's distributions; 2 when left out.
+    #[serde(default)]
+    pub distillation_temperature: Option<f64>,
+    /// Whether the adapter is merged into a copy of the base, which is published as a base model instead.
+    #[serde(default)]
+    pub merge: bool,
     /// Training rows to use, chosen by seed; all when left out.
     #[serde(default)]
     pub train_rows: Option<u64>,

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use pelton_model::{BaseModel, DecoderConfig};
 
-use super::{examples, small_model};
+use super::{examples, model_of, small_model};
 use crate::{
-    Example, ExampleSource, Method, Optimizer, Progress, RunLength, Schedule, StopReason,
-    TrainConfig, TrainData, TrainError, TrainOutcome, Trained, logits, model_at_checkpoint, train,
+    Base, Example, ExampleSource, Method, Optimizer, Preference, Progress, QuantizedBase,
+    Recompute, RunLength, Schedule, StopReason, TrainConfig, TrainData, TrainError, TrainOutcome,
+    Trained, estimate, logits, model_at_checkpoint, preference_rewards, teach, train,
 };
 
 /// Copies three random tokens: a seventh of the tokens can be known in advance only by copying.
@@ -310,4 +311,170 @@ fn rehearsal_makes_up_its_share() {
     assert!((share - 0.25).abs() < 0.02, "{share}");
     assert!(task > own, "more than one epoch");
     assert_eq!(model.config().vocab_size, 24);
+}
+
+/// Pairs that disagree about one token: the second is preferred to the first.
+fn preferences() -> Vec<Preference> {
+    (0..12)
+        .map(|index| {
+            let prompt = [3 + index % 8, 4 + index % 5, 1];
+            Preference {
+                chosen: Example::answer_only(&prompt, &[9, 2]),
+                rejected: Example::answer_only(&prompt, &[10, 2]),
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn preferences_are_learned_and_resume() {
+    let model = small_model(true);
+    let data = TrainData::preferences(preferences());
+    let config = TrainConfig {
+        validation_fraction: 0.25,
+        validation_interval: 4,
+        preference_beta: 0.5,
+        ..lora(16)
+    };
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let straight = interrupted(&model, &data, &config, first.path(), &[]);
+    let broken = interrupted(&model, &data, &config, &second.path().join("new"), &[5, 2]);
+    assert_eq!(adapter_weights(&straight), adapter_weights(&broken));
+    let report = &straight.report;
+    assert_eq!((report.train_examples, report.validation_examples), (9, 3));
+    let initial = report.initial_val_loss.unwrap();
+    assert!((initial - 2.0_f64.ln()).abs() < 1e-6, "{initial}");
+    assert!(report.best_val_loss.unwrap() < 0.5 * initial, "{:?}", report.best_val_loss);
+    let last = report.curve.last().unwrap().rewards.unwrap();
+    assert!(last.accuracy == 1.0 && last.margin > 1.0, "{last:?}");
+
+    // What the run measured is what the adapter says afterwards.
+    let Trained::Adapter(adapter) = &straight.trained else { panic!("not an adapter") };
+    let (loss, rewards) =
+        preference_rewards(&model, adapter, &preferences(), config.preference_beta).unwrap();
+    assert!(loss < 0.5 * initial && rewards.iter().all(|pair| pair.margin > 0.0));
+
+    // All weights can learn from pairs, too; the rewards are measured from the weights before.
+    let full = TrainConfig { method: Method::Full, learning_rate: 1e-3, ..config };
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = train(&model, &data, &full, folder.path(), &mut quiet).unwrap();
+    let last = outcome.report.curve.last().unwrap().rewards.unwrap();
+    assert!(last.margin > 0.5, "{last:?}");
+}
+
+#[test]
+fn preferences_that_say_nothing_are_refused() {
+    let model = small_model(true);
+    let folder = tempfile::tempdir().unwrap();
+    let mut pairs = preferences();
+    pairs[3].rejected.loss_weights.fill(0.0);
+    let run = |data: &TrainData, config: &TrainConfig| {
+        train(&model, data, config, folder.path(), &mut quiet).unwrap_err().to_string()
+    };
+    let error = run(&TrainData::preferences(pairs), &lora(2));
+    assert_eq!(error, "rejected example 3: no token has a loss weight, so that there is no answer");
+    assert!(run(&TrainData::preferences(Vec::new()), &lora(2)).contains("no pairs"));
+    let mut mixed = TrainData::preferences(preferences());
+    mixed.rehearsal = examples(3, 0);
+    let config = TrainConfig { rehearsal_fraction: 0.5, ..lora(2) };
+    assert!(run(&mixed, &config).contains("not mixed with rehearsal"));
+}
+
+#[test]
+fn a_student_comes_close_to_its_teacher() {
+    let student = small_model(true);
+    let teacher = Arc::new(BaseModel::initialize(student.config().clone(), 77).unwrap());
+    let sharper = teacher
+        .weights()
+        .iter()
+        .map(|weight| if weight.abs() < 0.5 { weight * 9.0 } else { *weight });
+    let teacher = BaseModel::new(teacher.config().clone(), sharper.collect()).unwrap();
+    let set: Vec<_> = (0..24).map(|i| Copying.example(i, 0)).collect();
+    let targets = teach(&teacher, &set, 24, 2).unwrap();
+    assert_eq!(targets, teach(&teacher, &set, 24, 1).unwrap());
+    let divergence = |weight: f64| {
+        let mut data = TrainData::examples(set.clone());
+        data.teacher = targets.clone();
+        let config =
+            TrainConfig { distillation_weight: weight, distillation_temperature: 1.5, ..lora(60) };
+        let folder = tempfile::tempdir().unwrap();
+        let outcome = train(&student, &data, &config, folder.path(), &mut quiet).unwrap();
+        let Trained::Adapter(adapter) = &outcome.trained else { panic!("not an adapter") };
+        let tokens = &set[0].tokens;
+        let theirs = logits(&teacher, None, tokens).unwrap();
+        let own = logits(&student, Some(adapter), tokens).unwrap();
+        // Where the answer is predicted.
+        (4..8).map(|row| kl(&theirs[row * 24..][..24], &own[row * 24..][..24])).sum::<f64>()
+    };
+    let (taught, untaught) = (divergence(1.0), divergence(0.0));
+    assert!(taught < 0.3 * untaught, "{taught} {untaught}");
+
+    let mut data = TrainData::examples(set.clone());
+    data.teacher = targets[1..].to_vec();
+    let folder = tempfile::tempdir().unwrap();
+    let error = train(&student, &data, &lora(2), folder.path(), &mut quiet).unwrap_err();
+    assert!(error.to_string().contains("24 examples, but a teacher's targets for 23"));
+}
+
+fn kl(from: &[f32], to: &[f32]) -> f64 {
+    (0..from.len() as u32)
+        .map(|token| {
+            let (p, q) = (loss_at(from, token), loss_at(to, token));
+            (-p).exp() * (q - p)
+        })
+        .sum()
+}
+
+#[test]
+fn adapters_learn_on_an_8_bit_base_as_on_floats() {
+    let mut config = DecoderConfig::small(24, 32, 64, 3, 2, 1);
+    config.head_dim = Some(16);
+    let model = model_of(config);
+    let rounded = QuantizedBase::new(&model).unwrap();
+    let data = TrainData::examples((0..24).map(|i| Copying.example(i, 0)).collect());
+    let run = |base: Base<'_>, recompute| {
+        let folder = tempfile::tempdir().unwrap();
+        let config = TrainConfig { recompute, batch_tokens: 72, ..lora(40) };
+        train(base, &data, &config, folder.path(), &mut quiet).unwrap()
+    };
+    let floats = run(Base::from(&model), Recompute::None);
+    let bytes = run(Base::from(&rounded), Recompute::Full);
+    let losses = |outcome: &TrainOutcome| -> Vec<f32> {
+        outcome.report.curve.iter().map(|point| point.loss).collect()
+    };
+    let (floats, bytes) = (losses(&floats), losses(&bytes));
+    assert!(floats[39] < 0.7 * floats[0], "{} {}", floats[0], floats[39]);
+    let gap = floats.iter().zip(&bytes).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
+    assert!(gap > 0.0 && gap < 0.1 * floats[0], "{gap}");
+    // Recomputing changes memory only.
+    assert_eq!(bytes, losses(&run(Base::from(&rounded), Recompute::Selective)));
+
+    let folder = tempfile::tempdir().unwrap();
+    let full = TrainConfig { method: Method::Full, ..lora(2) };
+    let error = train(&rounded, &data, &full, folder.path(), &mut quiet).unwrap_err().to_string();
+    assert!(error.contains("an 8-bit base is frozen"), "{error}");
+}
+
+#[test]
+fn estimates_know_what_saves_memory() {
+    let mut model = DecoderConfig::small(32_000, 512, 1_376, 8, 8, 8);
+    model.max_position_embeddings = 4_096;
+    let data = TrainData::examples(vec![Example::uniform(vec![1; 1_000]); 8]);
+    let of = |quantized, config: &TrainConfig| estimate(&model, quantized, &data, config).unwrap();
+    let with = |recompute| TrainConfig { recompute, checkpoint_interval: 0, ..lora(2) };
+    let all = of(false, &with(Recompute::None));
+    let some = of(false, &with(Recompute::Selective));
+    let least = of(false, &with(Recompute::Full));
+    assert!(least.activation_bytes * 2 < some.activation_bytes);
+    assert!(some.activation_bytes < all.activation_bytes * 3 / 4);
+    assert!(least.operations > some.operations);
+    assert_eq!(some.operations, all.operations);
+    assert!(of(true, &with(Recompute::None)).base_bytes * 3 < all.base_bytes);
+    let full = TrainConfig { method: Method::Full, ..with(Recompute::None) };
+    assert!(of(false, &full).state_bytes > 4 * all.base_bytes);
+    // What is chosen depends on the room.
+    let auto = |memory_limit| TrainConfig { memory_limit, ..with(Recompute::Auto) };
+    assert_eq!(of(false, &auto(None)).recompute, Recompute::Selective);
+    let tight = auto(Some(least.peak_bytes() + (1 << 20)));
+    assert_eq!(of(false, &tight).recompute, Recompute::Full);
 }
