@@ -65,7 +65,7 @@ enum Command {
     #[command(hide = true)]
     RunJob(job_command::Arguments),
     #[command(flatten)]
-    Api(pelton_cli::Command),
+    Api(Box<pelton_cli::Command>),
 }
 
 fn main() -> ExitCode {
@@ -95,7 +95,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Api(command) if command.quantize().is_some() => {
             command.quantize().map_or(Ok(ExitCode::SUCCESS), quantize::run)
         }
-        Command::Api(command) => runtime(1)?.block_on(pelton_cli::run(command)),
+        Command::Api(command) => runtime(1)?.block_on(pelton_cli::run(*command)),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The engine beside llama.cpp: the same random weights of Qwen2.5-0.5B's shape in the same GGUF files, which the
 //! engine writes, the same tokens, the same threads, taking turns.
 
-use super::Check;
+use super::programs::{example, finished, object, python};
+use super::{Check, constrained};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -37,15 +38,20 @@ const Q4_K_M: Precision = Precision {
     together: None,
 };
 
-pub fn run(root: &Path) -> anyhow::Result<(Vec<Check>, Value)> {
+pub fn run(root: &Path, data: &Path) -> anyhow::Result<(Vec<Check>, Value)> {
     let folder = root.join(".build/bench-engine");
     let model = folder.join("model");
-    let engine = build(root)?;
+    let engine = example(root, "beside_llama_cpp")?;
     if !model.join("model.safetensors").exists() {
         std::fs::create_dir_all(&model)?;
         finished(Command::new(&engine).arg("make").arg(&model), "making the model")?;
     }
-    let python = peer(&folder)?;
+    let python = python(
+        &folder.join("python"),
+        "llama_cpp, numpy",
+        "building llama.cpp (about 15 minutes on two cores)",
+        &[&["cmake", "ninja", "numpy"], &["llama-cpp-python"]],
+    )?;
     let (mut checks, mut raw) = (Vec::new(), serde_json::Map::new());
     for precision in [&Q8_0, &Q4_K_M] {
         // Written anew each time: the file is as good as the code that wrote it.
@@ -57,6 +63,9 @@ pub fn run(root: &Path) -> anyhow::Result<(Vec<Check>, Value)> {
         checks.extend(more);
         raw.insert(precision.name.to_owned(), numbers);
     }
+    let (more, found) = constrained::run(root, data)?;
+    checks.extend(more);
+    raw.insert("constrained".to_owned(), found);
     Ok((checks, Value::Object(raw)))
 }
 
@@ -93,38 +102,6 @@ fn compare(
     Ok((checks, raw))
 }
 
-fn build(root: &Path) -> anyhow::Result<std::path::PathBuf> {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root).args(["build", "--release", "--locked", "--workspace"]);
-    finished(cargo.args(["--example", "beside_llama_cpp"]), "building the engine")?;
-    Ok(root.join("target/release/examples/beside_llama_cpp"))
-}
-
-/// A Python with llama.cpp, built from its source if it is not there.
-fn peer(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
-    let environment = folder.join("python");
-    let python = environment.join("bin/python");
-    let mut probe = Command::new(&python);
-    if !probe.args(["-c", "import llama_cpp, numpy"]).output().is_ok_and(|out| out.status.success())
-    {
-        eprintln!(
-            "building llama.cpp into {}: about 15 minutes on two cores",
-            environment.display()
-        );
-        finished(
-            Command::new("python3").args(["-m", "venv"]).arg(&environment),
-            "a virtual environment",
-        )?;
-        let install = |packages: &[&str]| {
-            let mut pip = Command::new(&python);
-            finished(pip.args(["-m", "pip", "install", "--quiet"]).args(packages), "pip")
-        };
-        install(&["cmake", "ninja", "numpy"])?;
-        install(&["llama-cpp-python"])?;
-    }
-    Ok(python)
-}
-
 /// The largest difference of the first logits, as a share of the largest logit; an error where the two do not
 /// compute the same.
 fn verify(own: &Value, theirs: &Value) -> anyhow::Result<f64> {
@@ -155,17 +132,4 @@ fn median(trials: &[Value], name: &str) -> anyhow::Result<f64> {
     let mut values: Vec<f64> = trials.iter().filter_map(|trial| trial[name].as_f64()).collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().with_context(|| format!("no trial has {name}"))
-}
-
-pub(super) fn object(command: &mut Command, what: &str) -> anyhow::Result<Value> {
-    let output = command.output().with_context(|| format!("{what} starts"))?;
-    let told = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "{what} ended with {}: {told}", output.status);
-    Ok(serde_json::from_slice(&output.stdout)?)
-}
-
-pub(super) fn finished(command: &mut Command, what: &str) -> anyhow::Result<()> {
-    let status = command.status().with_context(|| format!("{what}: it starts"))?;
-    anyhow::ensure!(status.success(), "{what} ended with {status}");
-    Ok(())
 }

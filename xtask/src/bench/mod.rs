@@ -1,7 +1,10 @@
 //! Benchmarks: each prints one JSON object with its checks beside the raw figures.
 
+mod constrained;
 mod engine;
+mod programs;
 mod server;
+mod soak;
 mod start;
 mod tune;
 mod turn;
@@ -26,8 +29,10 @@ pub struct Arguments {
 enum Name {
     /// Time from exec to ready and memory at rest of a server without an engine.
     Start,
-    /// The engine beside llama.cpp, which is built from source if need be.
+    /// The engine beside llama.cpp, which is built from source if need be, and its answers under schemas.
     Engine,
+    /// Half an hour of mixed load on the engine: nothing stuck, and memory stays flat.
+    Soak,
     /// The trainer beside PyTorch with PEFT, which are installed if need be.
     Tune,
     /// One full turn of the wheel on the telco desk and on banking77.
@@ -73,8 +78,9 @@ struct Outcome {
 pub fn run(root: &Path, arguments: &Arguments) -> anyhow::Result<()> {
     let (bench, (checks, raw)) = match arguments.name {
         Name::Start => ("start", start::run(root)?),
-        Name::Engine => ("engine", engine::run(root)?),
+        Name::Engine => ("engine", engine::run(root, &arguments.data)?),
         Name::Tune => ("tune", tune::run(root)?),
+        Name::Soak => ("soak", soak::run(root)?),
         Name::Turn => ("turn", turn::run(root, &arguments.data)?),
     };
     let outcome = Outcome { bench, machine: machine(), checks, raw };

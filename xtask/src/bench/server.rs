@@ -14,18 +14,6 @@ pub struct Server {
     data: PathBuf,
 }
 
-/// The release binary, built if it is not.
-pub fn binary(root: &Path) -> anyhow::Result<PathBuf> {
-    let status = Command::new(env!("CARGO"))
-        .current_dir(root)
-        .args(["build", "--quiet", "--release", "--package", "pelton"])
-        .status()?;
-    anyhow::ensure!(status.success(), "pelton does not build");
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(target.join("release/pelton"))
-}
-
 impl Server {
     /// Starts a server on a free port with data in a new folder.
     pub fn start(binary: &Path, settings: &[&str]) -> anyhow::Result<Self> {

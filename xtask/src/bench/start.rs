@@ -1,7 +1,8 @@
 //! Time from exec to ready, and memory at rest, of a server without an engine.
 
 use super::Check;
-use super::server::{Server, binary, pause, resident_mib};
+use super::programs::pelton;
+use super::server::{Server, pause, resident_mib};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
@@ -11,7 +12,7 @@ const TRIALS: usize = 7;
 const REST: Duration = Duration::from_secs(3);
 
 pub fn run(root: &Path) -> anyhow::Result<(Vec<Check>, Value)> {
-    let binary = binary(root)?;
+    let binary = pelton(root)?;
     let mut starts = Vec::new();
     let mut resident = Vec::new();
     for trial in 0..TRIALS {

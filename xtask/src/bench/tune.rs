@@ -2,7 +2,7 @@
 //! F32, the same threads, taking turns.
 
 use super::Check;
-use super::engine::{finished, object};
+use super::programs::{example, finished, object, python};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -21,13 +21,19 @@ struct Workload {
 
 pub fn run(root: &Path) -> anyhow::Result<(Vec<Check>, Value)> {
     let folder = root.join(".build/bench-tune");
-    let trainer = build(root)?;
+    let trainer = example(root, "beside_peft")?;
     let large = folder.join("model");
     if !large.join("model.safetensors").exists() {
         std::fs::create_dir_all(&large)?;
         finished(Command::new(&trainer).arg("make").arg(&large), "making the model")?;
     }
-    let python = peer(root, &folder)?;
+    let requirements = root.join("bench/requirements-tune.txt").display().to_string();
+    let python = python(
+        &folder.join("python"),
+        "torch, transformers, peft",
+        "installing PyTorch (about 2.3 GB)",
+        &[&["--no-deps", "-r", &requirements]],
+    )?;
     let tiny = root.join("models/pelton-tiny");
     let workload = |name, model: &Path, steps, tokens, lengths, trials| Workload {
         name,
@@ -128,30 +134,6 @@ fn train(
 
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-fn build(root: &Path) -> anyhow::Result<PathBuf> {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(root).args(["build", "--release", "--locked", "--workspace"]);
-    finished(cargo.args(["--example", "beside_peft"]), "building the trainer")?;
-    Ok(root.join("target/release/examples/beside_peft"))
-}
-
-/// A Python with PEFT.
-fn peer(root: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
-    let environment = folder.join("python");
-    let python = environment.join("bin/python");
-    let mut probe = Command::new(&python);
-    let ready = probe.args(["-c", "import torch, transformers, peft"]).output();
-    if !ready.is_ok_and(|out| out.status.success()) {
-        eprintln!("installing PyTorch into {}: about 2.3 GB are loaded", environment.display());
-        let mut venv = Command::new("python3");
-        finished(venv.args(["-m", "venv"]).arg(&environment), "a virtual environment")?;
-        let mut pip = Command::new(&python);
-        pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "-r"]);
-        finished(pip.arg(root.join("bench/requirements-tune.txt")), "pip")?;
-    }
-    Ok(python)
 }
 
 /// The largest distance of the losses, step by step.

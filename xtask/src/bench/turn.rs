@@ -1,7 +1,8 @@
 //! One full turn of the wheel: the telco desk, then banking77 beside a TF-IDF reference.
 
 use super::Check;
-use super::server::{Server, binary};
+use super::programs::{pelton, python};
+use super::server::Server;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -31,7 +32,7 @@ const CHECKS: [(&str, &str, Target); 11] = [
 ];
 
 pub fn run(root: &Path, data: &Path) -> anyhow::Result<(Vec<Check>, Value)> {
-    let binary = binary(root)?;
+    let binary = pelton(root)?;
     let banking77 = data.join("banking77");
     let tfidf = if banking77.is_dir() { Some(tfidf(root, &banking77)?) } else { None };
     let server = Server::start(&binary, &[])?;
@@ -88,15 +89,9 @@ fn report(folder: &Path) -> anyhow::Result<Value> {
 
 /// The reference's accuracy, computed by scikit-learn in a virtual environment under `.build`.
 fn tfidf(root: &Path, data: &Path) -> anyhow::Result<f64> {
-    let environment = root.join(".build/bench-python");
-    let python = environment.join("bin/python");
-    let have = Command::new(&python).args(["-c", "import sklearn"]).stderr(Stdio::null()).status();
-    if !have.is_ok_and(|status| status.success()) {
-        eprintln!("installing scikit-learn into {}", environment.display());
-        run_quietly(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
-        let mut pip = Command::new(&python);
-        run_quietly(pip.args(["-m", "pip", "install", "--quiet", "scikit-learn"]))?;
-    }
+    let folder = root.join(".build/bench-python");
+    let note = "installing scikit-learn";
+    let python = python(&folder, "sklearn", note, &[&["scikit-learn"]])?;
     let output = Command::new(&python).arg(root.join("bench/tfidf.py")).arg(data).output()?;
     anyhow::ensure!(
         output.status.success(),
@@ -104,10 +99,4 @@ fn tfidf(root: &Path, data: &Path) -> anyhow::Result<f64> {
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(String::from_utf8(output.stdout)?.trim().parse()?)
-}
-
-fn run_quietly(command: &mut Command) -> anyhow::Result<()> {
-    let status = command.stdout(Stdio::null()).status()?;
-    anyhow::ensure!(status.success(), "{command:?} ended with {status}");
-    Ok(())
 }

@@ -83,7 +83,6 @@ impl EngineOptions {
             max_waiting: self.max_waiting,
             guessed_tokens: self.speculative_tokens,
             threads: self.threads.max(1),
-            ..Limits::default()
         }
     }
 }

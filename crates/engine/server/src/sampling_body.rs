@@ -197,7 +197,6 @@ impl GenerationPlan {
             prompt_logprobs: self.prompt_logprobs,
             stream: self.stream,
             constraint,
-            ..GenerateRequest::default()
         }
     }
 }

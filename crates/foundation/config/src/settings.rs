@@ -34,6 +34,7 @@ plain_setting!(
     u64,
     usize,
     f64,
+    i64,
     String,
     Authentication,
     LogFormat,

@@ -166,13 +166,14 @@ fn shortest(value: f64) -> f64 {
     (value as f32).to_string().parse().unwrap_or(value)
 }
 
+/// An architecture's name, and keys with their values.
+type Described = (&'static str, Vec<(String, GgufValue)>);
+
 /// The architecture under which a configuration is written, and its metadata.
 ///
 /// # Errors
 /// Where llama.cpp would compute something else from it.
-pub(super) fn of_config(
-    config: &DecoderConfig,
-) -> Result<(&'static str, Vec<(String, GgufValue)>), ModelError> {
+pub(super) fn of_config(config: &DecoderConfig) -> Result<Described, ModelError> {
     let refused = |reason: String| {
         Err(ModelError::InvalidConfig(format!("{reason}, which GGUF files cannot say")))
     };
