@@ -3,6 +3,7 @@
 PELTON_BINARY is the program. The models are small, their weights random; nothing is downloaded.
 """
 
+import copy
 import json
 import os
 import subprocess
@@ -70,13 +71,15 @@ def program():
     return os.environ["PELTON_BINARY"]
 
 
-def make(config):
+def make(config, deviation=0.12):
     """A model whose next token depends on everything: no weight is where it starts."""
     torch.manual_seed(3)
+    # A copy: a model that is cast to another type writes that into its configuration.
+    config = copy.deepcopy(config)
     model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            weight.normal_(0.0, 0.12)
+            weight.normal_(0.0, deviation)
             if name.endswith("norm.weight"):
                 weight.add_(1.0)
     return model
@@ -145,17 +148,18 @@ def test_a_gguf_file_has_the_same_logits(program, tmp_path, name):
     assert (found - expected).abs().max().item() <= 2e-4 * expected.abs().max().item()
 
 
-@pytest.mark.parametrize(("precision", "share"), [("q8_0", 0.05), ("q6_k", 0.1), ("q4_k_m", 0.4)])
+@pytest.mark.parametrize(("precision", "share"), [("q8_0", 0.06), ("q6_k", 0.15), ("q4_k_m", 0.5)])
 def test_a_quantized_file_is_what_loading_makes(program, tmp_path, precision, share):
     shape = {**SHAPE, "hidden_size": 256, "intermediate_size": 512}
-    model = make(LlamaConfig(**shape))
+    # Four times as wide, with weights half as large: sums stay as large as in the other models.
+    model = make(LlamaConfig(**shape), deviation=0.06)
     model.save_pretrained(tmp_path / "folder")
     expected = of_transformers(model)
     loaded = of_pelton(program, tmp_path / "folder", "--quantization", precision)
     file = quantized(program, tmp_path / "folder", precision, tmp_path / "model.gguf")
     assert torch.equal(of_pelton(program, file), loaded)
-    difference = (loaded - expected).abs().max().item()
-    assert 0 < difference <= share * expected.abs().max().item()
+    difference = ((loaded - expected).std() / expected.std()).item()
+    assert 0 < difference <= share
     again = subprocess.run(
         [program, "model", "quantize", str(tmp_path / "folder"), "--out", str(file)],
         capture_output=True, text=True, check=False,

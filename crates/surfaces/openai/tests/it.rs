@@ -172,6 +172,7 @@ async fn every_kind_of_call_has_its_route() -> anyhow::Result<()> {
         assert_eq!(server.records.recv().await.unwrap().input_preview, "x", "{path}");
         let refused = server.send(Method::POST, path, "pk_app", ask(false).into()).await;
         assert_eq!(refused.status().as_u16(), 400, "{path}");
+        assert_eq!(server.records.recv().await.unwrap().status, Status::Error, "{path}");
         let wrong = server.send(Method::GET, path, "pk_app", Bytes::new()).await;
         assert_eq!(wrong.status().as_u16(), 405, "{path}");
     }
