@@ -94,7 +94,10 @@ fn compare(
         Check::reported(precision.memory, median(&own, "rss_mb")?, "MiB"),
     ];
     if let Some(name) = precision.together {
+        let adapters = median(&own, "adapters_vs_base")?;
         checks.push(Check::at_least(name, ratio("together_tokens_per_s")?, "", 1.3));
+        checks.push(Check::at_least("adapters8_vs_base", adapters, "", 0.8));
+        checks.push(Check::reported("ttft_p95_ms", median(&own, "ttft_p95_ms")?, "ms"));
     }
     let raw = json!({
         "pelton": without_logits(own), "llama_cpp": without_logits(theirs), "logit_difference": difference,

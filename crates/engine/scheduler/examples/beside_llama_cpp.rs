@@ -8,9 +8,12 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use pelton_model::{BaseModel, DecoderConfig, GgufValue, Precision, open_model, quantize_to_gguf};
+use pelton_model::{
+    Adapter, AdapterConfig, BaseModel, DecoderConfig, GgufValue, Precision, Projection, open_model,
+    quantize_to_gguf,
+};
 use pelton_scheduler::{Completion, Decoder, Event, GenerateRequest, Limits, Sampling, Scheduler};
 use pelton_tokens::{TextCodec, write_byte_tokenizer};
 
@@ -64,7 +67,8 @@ fn measure(
     sequences: usize,
 ) -> Result<(), Failure> {
     let decoder = Decoder::new(open_model(model)?.as_ref(), precision)?;
-    let vocabulary = decoder.config().vocab_size;
+    let config = decoder.config().clone();
+    let vocabulary = config.vocab_size;
     let loaded = peak_mib()?;
     let prompt_tokens = tokens(0, prompt, vocabulary);
     let last = pelton_scheduler::last_logits(&decoder, None, &prompt_tokens, 1)?;
@@ -81,13 +85,22 @@ fn measure(
     let all: Vec<_> =
         (1..=sequences).map(|sequence| tokens(sequence, prompt, vocabulary)).collect();
     let (together, _) = timed(|| run(&scheduler, &all, answer))?;
+    let peak = peak_mib()?;
+    let others: Vec<_> =
+        (1..=sequences).map(|sequence| tokens(50 + sequence, prompt, vocabulary)).collect();
+    let (on_base, _) = timed(|| run(&scheduler, &others, answer))?;
+    load_adapters(&scheduler, &config, sequences)?;
+    let named: Vec<_> = others.iter().enumerate().map(|(at, prompt)| (Some(at), prompt)).collect();
+    let (on_adapters, _) = timed(|| run_named(&scheduler, &named, answer))?;
+    let first_tokens = first_tokens_under_load(&scheduler, sequences, vocabulary)?;
     let report = format!(
         "{{\"prefill_tokens_per_s\":{},\"decode_tokens_per_s\":{},\"together_tokens_per_s\":{},\
-         \"rss_mb\":{},\"loaded_mb\":{loaded},\"weights_mb\":{weights},\"first_token\":{best},\"served_token\":{},\"first_logits\":{:?}}}",
+         \"adapters_vs_base\":{},\"ttft_p95_ms\":{},\"rss_mb\":{peak},\"loaded_mb\":{loaded},\"weights_mb\":{weights},\"first_token\":{best},\"served_token\":{},\"first_logits\":{:?}}}",
         prompt as f64 / prefill,
         answer as f64 / (whole - prefill),
         (sequences * (prompt + answer)) as f64 / together,
-        peak_mib()?,
+        on_base / on_adapters,
+        first_tokens[first_tokens.len() * 95 / 100].as_secs_f64() * 1e3,
         done[0].tokens[0],
         &last[..64],
     );
@@ -117,15 +130,30 @@ fn run(
     prompts: &[Vec<u32>],
     answer: usize,
 ) -> Result<Vec<Completion>, Failure> {
+    let on_base: Vec<_> = prompts.iter().map(|prompt| (None, prompt)).collect();
+    run_named(scheduler, &on_base, answer)
+}
+
+fn request(prompt: &[u32], answer: usize) -> GenerateRequest {
+    GenerateRequest {
+        prompt: prompt.to_vec(),
+        max_tokens: Some(answer),
+        ignore_eos: true,
+        sampling: Sampling { temperature: 0.0, ..Sampling::default() },
+        ..GenerateRequest::default()
+    }
+}
+
+/// Runs prompts at once, each on an adapter or on the base.
+fn run_named(
+    scheduler: &Scheduler,
+    prompts: &[(Option<usize>, &Vec<u32>)],
+    answer: usize,
+) -> Result<Vec<Completion>, Failure> {
     let mut running = Vec::new();
-    for prompt in prompts {
-        running.push(scheduler.submit(GenerateRequest {
-            prompt: prompt.clone(),
-            max_tokens: Some(answer),
-            ignore_eos: true,
-            sampling: Sampling { temperature: 0.0, ..Sampling::default() },
-            ..GenerateRequest::default()
-        })?);
+    for (adapter, prompt) in prompts {
+        let adapter = adapter.map(|number| number.to_string());
+        running.push(scheduler.submit(GenerateRequest { adapter, ..request(prompt, answer) })?);
     }
     let mut done = Vec::new();
     for mut events in running {
@@ -137,6 +165,62 @@ fn run(
         }
     }
     if done.len() == prompts.len() { Ok(done) } else { Err("the engine stopped".into()) }
+}
+
+/// Loads adapters of rank 16 on all linear layers, named by number.
+fn load_adapters(
+    scheduler: &Scheduler,
+    config: &DecoderConfig,
+    count: usize,
+) -> Result<(), Failure> {
+    let saved = tempfile::tempdir()?;
+    for number in 0..count {
+        let adapter = AdapterConfig {
+            rank: 16,
+            alpha: 16.0,
+            rank_stabilized: false,
+            targets: Projection::ALL.to_vec(),
+            base_model: "random".to_owned(),
+        };
+        let mut adapter = Adapter::initialize(adapter, config, number as u64)?;
+        for (_, pair) in adapter.pairs_mut() {
+            pair.b.iter_mut().enumerate().for_each(|(at, b)| *b = (at % 7) as f32 * 1e-3);
+        }
+        let folder = saved.path().join(number.to_string());
+        adapter.save(&folder)?;
+        scheduler.load_adapter(&number.to_string(), &folder, false)?;
+    }
+    Ok(())
+}
+
+/// The time to the first token of prompts of 128 tokens, one after another, while `sequences` answers
+/// are being written; sorted.
+fn first_tokens_under_load(
+    scheduler: &Scheduler,
+    sequences: usize,
+    vocabulary: usize,
+) -> Result<Vec<Duration>, Failure> {
+    let streaming = |sequence, prompt, answer| GenerateRequest {
+        stream: true,
+        ..request(&tokens(sequence, prompt, vocabulary), answer)
+    };
+    let mut load = Vec::new();
+    for sequence in 0..sequences {
+        load.push(scheduler.submit(streaming(200 + sequence, 64, 2_000))?);
+    }
+    let mut times = Vec::new();
+    for sequence in 0..20 {
+        let begun = Instant::now();
+        // It is over with its first token: a text may wait for more.
+        let mut events = scheduler.submit(streaming(300 + sequence, 128, 1))?;
+        events.blocking_recv().ok_or("the engine stopped")?;
+        times.push(begun.elapsed());
+    }
+    if scheduler.counters().running < sequences {
+        return Err("the answers were over before the last prompt".into());
+    }
+    times.sort_unstable();
+    Ok(times)
 }
 
 /// Most memory that the process has had, in MiB.

@@ -52,10 +52,11 @@ const LOGIT_ROWS: usize = 64;
 #[derive(Debug, Default)]
 struct LinearScratch {
     rounded: Q8Rows,
-    lora: Vec<f32>,
 }
 
 thread_local! {
+    /// Between an adapter's two matrices, of the thread that computes it.
+    static LORA_INNER: RefCell<Vec<f32>> = RefCell::default();
     /// Weights of attention, of the thread that computes it.
     static ATTENTION_WEIGHTS: RefCell<Vec<Lane>> = RefCell::default();
 }
@@ -185,17 +186,27 @@ impl Linear<'_> {
         if let Some(bias) = bias {
             add_bias(&mut y[..rows * outputs], bias);
         }
+        let mut runs = Vec::new();
+        let mut rest = y;
         for segment in segments {
-            let Some(adapter) = segment.adapter else { continue };
             let Range { start, end } = segment.rows;
-            let mut output = StridedMut { data: &mut y[start * outputs..], stride: outputs };
-            (self.group)(&adapter.layers[self.layer]).add(
-                Strided { data: &x[start * inputs..], stride: inputs },
-                end - start,
-                &mut output,
-                &mut scratch.lora,
-            );
+            let (mut own, later) = rest.split_at_mut((end - start) * outputs);
+            rest = later;
+            let Some(adapter) = segment.adapter else { continue };
+            let group = (self.group)(&adapter.layers[self.layer]);
+            // Many adapters keep all threads busy; of one, each takes a part of the rows.
+            let most = (end - start).div_ceil(team.width()).max(1);
+            for at in (start..end).step_by(most) {
+                let rows = most.min(end - at);
+                let (now, after) = own.split_at_mut(rows * outputs);
+                own = after;
+                runs.push((group, Strided { data: &x[at * inputs..], stride: inputs }, rows, now));
+            }
         }
+        team.each(runs, |(group, x, rows, y)| {
+            let mut y = StridedMut { data: y, stride: outputs };
+            LORA_INNER.with_borrow_mut(|inner| group.add(x, rows, &mut y, inner));
+        });
     }
 }
 
