@@ -1,10 +1,11 @@
 //! Bad input gets a clear error and does no damage.
 
-use crate::server::Server;
+use crate::server::{PATIENCE, Server, pause};
 use pelton_client::ClientError;
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::time::Instant;
 
 /// Sends raw bytes and reads the answer until the server hangs up.
 fn raw(server: &Server, request: &[u8]) -> String {
@@ -57,8 +58,15 @@ async fn each_fault_is_named_and_the_server_goes_on() {
     assert_eq!(status, 404);
     assert!(message.contains("nobody"), "{message}");
 
-    // Each of the three calls left its record, with what it sent.
-    let malformed: Value = server.client.get("/api/v1/traces?status=error").await.unwrap();
+    // Each of the three calls left its record, with what it sent, once the group is committed.
+    let begun = Instant::now();
+    let malformed: Value = loop {
+        let found: Value = server.client.get("/api/v1/traces?status=error").await.unwrap();
+        if found["items"].as_array().unwrap().len() >= 3 || begun.elapsed() > PATIENCE {
+            break found;
+        }
+        pause().await;
+    };
     let items = malformed["items"].as_array().unwrap();
     let codes: Vec<_> = items.iter().map(|item| item["error_code"].as_str().unwrap()).collect();
     assert_eq!(codes, ["model_not_found", "body_too_large", "invalid_request"]);
