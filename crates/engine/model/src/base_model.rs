@@ -11,9 +11,6 @@ use crate::{
     WeightSource, open_model, write_atomically, write_tensor_file,
 };
 
-/// Weights that [`BaseModel::read_in_pieces`] reads at once.
-const PIECE: usize = 1 << 20;
-
 /// A base model: shape, and one flat buffer of f32 weights.
 #[derive(Debug, Clone)]
 pub struct BaseModel {
@@ -100,9 +97,7 @@ impl BaseModel {
         let layout = Layout::new(&config)?;
         let mut piece = Vec::new();
         for (name, span) in layout.tensors() {
-            let step = (PIECE / span.cols.max(1)).max(1);
-            for start in (0..span.rows).step_by(step) {
-                let rows = start..span.rows.min(start + step);
+            for rows in span.pieces(1) {
                 piece.resize(rows.len() * span.cols, 0.0);
                 source.read_rows(&name, rows, &mut piece)?;
                 take(&layout, span, &piece)?;

@@ -18,7 +18,17 @@ pub struct Span {
     pub cols: usize,
 }
 
+/// Elements that are read at a time.
+const PIECE: usize = 1 << 20;
+
 impl Span {
+    /// The rows in pieces that are read one after the other, a multiple of `unit` rows in each but the
+    /// last.
+    pub fn pieces(self, unit: usize) -> impl Iterator<Item = Range<usize>> {
+        let step = (PIECE / self.cols.max(1) / unit).max(1) * unit;
+        (0..self.rows).step_by(step).map(move |start| start..self.rows.min(start + step))
+    }
+
     /// Indices of the elements.
     #[must_use]
     pub fn range(self) -> Range<usize> {

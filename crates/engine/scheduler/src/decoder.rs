@@ -123,8 +123,6 @@ impl Decoder {
 }
 
 const EMBEDDING: &str = "model.embed_tokens.weight";
-/// Floats that are read at a time.
-const PIECE: usize = 1 << 20;
 
 /// Packs tensors by name.
 struct Reader<'a> {
@@ -181,10 +179,8 @@ impl Reader<'_> {
             None => self.precision.format(self.config, name, span.cols),
         };
         let mut packer = LinearPacker::new(format, span.rows, span.cols)?;
-        let piece = (PIECE / span.cols).max(1);
         let (mut floats, mut blocks) = (Vec::new(), Vec::new());
-        for start in (0..span.rows).step_by(piece) {
-            let rows = start..(start + piece).min(span.rows);
+        for rows in span.pieces(1) {
             let weights = rows.len() * span.cols;
             if let WeightFormat::Blocks(format) = format {
                 blocks.resize(format.row_bytes(weights), 0);

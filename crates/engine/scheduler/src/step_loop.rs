@@ -94,20 +94,23 @@ impl StepLoop {
     fn admit(&mut self) {
         while let Some(next) = self.waiting.peek() {
             let rank = next.rank();
-            let prefix = self.prefixes.find(next.prefix_root(), next.cacheable());
-            if self.running.is_empty() || self.has_room(next, prefix.len()) {
-                let Some(mut next) = self.waiting.pop() else { return };
-                next.begin(SequenceCache::with_prefix(prefix));
-                self.counters.waiting.fetch_sub(1, Ordering::Relaxed);
-                if next.generated() == 0 {
-                    self.waiting.charge(&next, next.uncomputed(), 0);
+            // A full batch does not look its prompt up at every step.
+            if self.running.len() < self.limits.max_batch {
+                let prefix = self.prefixes.find(next.prefix_root(), next.cacheable());
+                if self.running.is_empty() || self.has_room(next, prefix.len()) {
+                    let Some(mut next) = self.waiting.pop() else { return };
+                    next.begin(SequenceCache::with_prefix(prefix));
+                    self.counters.waiting.fetch_sub(1, Ordering::Relaxed);
+                    if next.generated() == 0 {
+                        self.waiting.charge(&next, next.uncomputed(), 0);
+                    }
+                    let place = self.running.partition_point(|other| other.rank() < rank);
+                    self.running.insert(place, next);
+                    continue;
                 }
-                let place = self.running.partition_point(|other| other.rank() < rank);
-                self.running.insert(place, next);
-                continue;
+                let unknown = self.prefixes.let_go(prefix);
+                self.pool.put_back(unknown);
             }
-            let known = self.prefixes.let_go(prefix);
-            self.pool.put_back(known);
             match self.running.pop_if(|last| last.rank().0 > rank.0) {
                 Some(last) => self.preempt(last),
                 None => return,
@@ -115,13 +118,13 @@ impl StepLoop {
         }
     }
 
-    /// Whether the batch has a place for `next`, of which `cached` blocks are there: for its known
-    /// tokens, beside what those that run lack, and one more block for each so that they do not have
-    /// to make room at once.
+    /// Whether memory has a place for `next`, of which `cached` blocks are there: for its known tokens,
+    /// beside what those that run lack, and one more block for each so that they do not have to make
+    /// room at once.
     fn has_room(&self, next: &Sequence, cached: usize) -> bool {
         let lacking: usize = self.running.iter().map(Sequence::lacking_blocks).sum();
         let wanted = next.lacking_blocks().saturating_sub(cached) + lacking + self.running.len();
-        self.running.len() < self.limits.max_batch && wanted <= self.pool.available(&self.prefixes)
+        wanted <= self.pool.available(&self.prefixes)
     }
 
     /// Puts a running sequence back among those that wait. The prefix cache keeps what was computed

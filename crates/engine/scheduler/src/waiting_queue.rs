@@ -14,6 +14,9 @@ use crate::sequence::Sequence;
 /// What a generated token counts, beside 1 for a token of a prompt: the weights of the paper.
 const GENERATED_WEIGHT: u64 = 2;
 
+/// Flows that are remembered while they have nothing waiting: names come from outside.
+const MOST_FLOWS: usize = 1024;
+
 /// Priority (lower is served first) and order of arrival.
 type Rank = (i32, u64);
 
@@ -62,9 +65,10 @@ impl WaitingQueue {
         let (_, sequence) = flow.waiting.pop_first()?;
         self.floor = self.floor.max(flow.served);
         self.length -= 1;
-        let floor = self.floor;
-        // Below the floor a flow that has nothing waiting is like a new one.
-        self.flows.retain(|_, flow| !flow.waiting.is_empty() || flow.served > floor);
+        if self.flows.len() > MOST_FLOWS {
+            // Those that are forgotten begin at the floor when they come back.
+            self.flows.retain(|_, flow| !flow.waiting.is_empty());
+        }
         Some(sequence)
     }
 
@@ -76,6 +80,9 @@ impl WaitingQueue {
 
     /// Takes out all whose callers went away.
     pub(crate) fn take_abandoned(&mut self) -> usize {
+        if self.is_empty() {
+            return 0;
+        }
         let before = self.length;
         for flow in self.flows.values_mut() {
             flow.waiting.retain(|_, sequence| !sequence.is_abandoned());

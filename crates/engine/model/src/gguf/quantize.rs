@@ -8,9 +8,6 @@ use pelton_kernels::decode::WeightFormat;
 use super::{GgufKind, GgufTensor, GgufValue, GgufWriter, metadata, names};
 use crate::{DecoderConfig, Layout, ModelError, Precision, Span, WeightSource};
 
-/// Floats that are read at a time.
-const PIECE: usize = 1 << 22;
-
 /// Rounds rows to blocks, on all cores.
 ///
 /// # Panics
@@ -109,10 +106,8 @@ fn write_tensor(
     let head = source.config().head_size();
     // Whole heads, so that rows can change places.
     let unit = if permuted { head } else { 1 };
-    let piece = (PIECE / span.cols / unit).max(1) * unit;
     let mut weights = Vec::new();
-    for start in (0..span.rows).step_by(piece) {
-        let rows = start..(start + piece).min(span.rows);
+    for rows in span.pieces(unit) {
         weights.resize(rows.len() * span.cols, 0.0);
         source.read_rows(name, rows, &mut weights)?;
         if permuted {
