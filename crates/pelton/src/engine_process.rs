@@ -20,7 +20,7 @@ pub enum Command {
         /// The name under which callers ask for the base.
         #[arg(long)]
         name: String,
-        /// `f32`, `q8_0`, `q6_k`, `q4_k` or `q4_k_m`.
+        /// `f32`, `f16`, `q8_0`, `q6_k`, `q4_k` or `q4_k_m`.
         #[arg(long, default_value_t)]
         quantization: Precision,
         /// Threads that compute.
@@ -53,7 +53,7 @@ pub enum Command {
         /// A PEFT adapter's folder.
         #[arg(long)]
         adapter: Option<PathBuf>,
-        /// `f32`, `q8_0`, `q6_k`, `q4_k` or `q4_k_m`.
+        /// `f32`, `f16`, `q8_0`, `q6_k`, `q4_k` or `q4_k_m`.
         #[arg(long, default_value_t)]
         quantization: Precision,
         /// The tokens.

@@ -1,9 +1,10 @@
 //! Weights of an encoder, read from its files and laid out for reading.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use pelton_kernels::add_bias;
-use pelton_kernels::decode::{PackedLinear, Strided, StridedMut};
+use pelton_kernels::decode::{PackedLinear, Strided, StridedMut, WeightMemory};
 use pelton_model::{Precision, WeightFiles};
 
 use crate::EncoderError;
@@ -14,6 +15,7 @@ pub(crate) struct Tensors<'a> {
     folder: &'a Path,
     prefix: &'static str,
     precision: Precision,
+    memory: RefCell<WeightMemory>,
 }
 
 /// A linear layer with its bias.
@@ -37,7 +39,7 @@ impl<'a> Tensors<'a> {
         precision: Precision,
     ) -> Result<Self, EncoderError> {
         let files = WeightFiles::open(folder)?;
-        Ok(Self { files, folder, prefix, precision })
+        Ok(Self { files, folder, prefix, precision, memory: RefCell::default() })
     }
 
     /// A tensor of this shape, under its name with or without the prefix.
@@ -86,7 +88,8 @@ impl<'a> Tensors<'a> {
         }
         let outputs = outputs * names.len();
         let format = self.precision.plain_format(inputs);
-        let weight = PackedLinear::new(format, &weight, outputs, inputs)?;
+        let memory = &mut self.memory.borrow_mut();
+        let weight = PackedLinear::new(format, &weight, outputs, inputs, memory)?;
         Ok(Linear { weight, bias })
     }
 }

@@ -16,6 +16,9 @@ pub enum Precision {
     #[default]
     #[serde(rename = "f32")]
     F32,
+    /// 16-bit floats.
+    #[serde(rename = "f16")]
+    F16,
     /// 8 bits, a scale per 32.
     #[serde(rename = "q8_0")]
     Q8_0,
@@ -33,18 +36,19 @@ pub enum Precision {
 
 /// A name that is no precision.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is no precision: there are f32, q8_0, q6_k, q4_k and q4_k_m")]
+#[error("`{0}` is no precision: there are f32, f16, q8_0, q6_k, q4_k and q4_k_m")]
 pub struct UnknownPrecision(String);
 
 impl Precision {
     /// Every precision.
-    pub const ALL: [Self; 5] = [Self::F32, Self::Q8_0, Self::Q6K, Self::Q4K, Self::Q4KM];
+    pub const ALL: [Self; 6] = [Self::F32, Self::F16, Self::Q8_0, Self::Q6K, Self::Q4K, Self::Q4KM];
 
     /// Its name in settings and on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
+            Self::F16 => "f16",
             Self::Q8_0 => "q8_0",
             Self::Q6K => "q6_k",
             Self::Q4K => "q4_k",
@@ -57,7 +61,7 @@ impl Precision {
     /// stay floats.
     #[must_use]
     pub fn format(self, config: &DecoderConfig, name: &str, cols: usize) -> WeightFormat {
-        let Some(base) = self.base() else { return WeightFormat::F32 };
+        let Some(base) = self.base() else { return self.plain_format(cols) };
         let head =
             if config.tie_word_embeddings { "model.embed_tokens.weight" } else { "lm_head.weight" };
         if name == head {
@@ -70,12 +74,16 @@ impl Precision {
     /// What a matrix of `cols` inputs becomes where all are treated alike.
     #[must_use]
     pub fn plain_format(self, cols: usize) -> WeightFormat {
-        self.base().map_or(WeightFormat::F32, |base| fitting(base, cols))
+        match self.base() {
+            Some(base) => fitting(base, cols),
+            None if self == Self::F16 => WeightFormat::F16,
+            None => WeightFormat::F32,
+        }
     }
 
     fn base(self) -> Option<BlockFormat> {
         match self {
-            Self::F32 => None,
+            Self::F32 | Self::F16 => None,
             Self::Q8_0 => Some(BlockFormat::Q8_0),
             Self::Q6K => Some(BlockFormat::Q6K),
             Self::Q4K | Self::Q4KM => Some(BlockFormat::Q4K),

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 use pelton_kernels::decode::PackError;
-use pelton_model::{Adapter, DecoderConfig, ModelError};
+use pelton_model::{Adapter, ModelError};
 
+use crate::decoder::Decoder;
 use crate::lora::LoraWeights;
 
 /// An adapter in memory.
@@ -70,13 +71,13 @@ impl AdapterRegistry {
         name: &str,
         folder: &Path,
         replace: bool,
-        config: &DecoderConfig,
+        decoder: &Decoder,
     ) -> Result<AdapterInfo, AdapterError> {
         if !replace && self.adapters.read().contains_key(name) {
             return Err(AdapterError::AlreadyLoaded(name.to_owned()));
         }
-        let adapter = Adapter::load(folder, config)?;
-        let weights = LoraWeights::new(&adapter, config)?;
+        let adapter = Adapter::load(folder, decoder.config())?;
+        let weights = LoraWeights::new(&adapter, decoder)?;
         // Generation 0 is the base.
         let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
         let info = AdapterInfo {

@@ -1,7 +1,9 @@
 //! The model's weights in the order and layout in which the forward pass reads them.
 
+use std::cell::RefCell;
+
 use pelton_kernels::decode::{
-    BlockShape, LinearPacker, MAX_HEAD_DIM, PackedLinear, RopeTable, WeightFormat,
+    BlockShape, LinearPacker, MAX_HEAD_DIM, PackedLinear, RopeTable, WeightFormat, WeightMemory,
 };
 use pelton_model::{
     DecoderConfig, Layout, Precision, Projection, Span, WeightSource, quantize_rows,
@@ -64,7 +66,13 @@ impl Decoder {
         let rotary =
             config.rotary().map_err(|error| SchedulerError::Unsupported(error.to_string()))?;
         let layout = Layout::new(&config)?;
-        let reader = Reader { source, config: &config, layout: &layout, precision };
+        let reader = Reader {
+            source,
+            config: &config,
+            layout: &layout,
+            precision,
+            memory: RefCell::default(),
+        };
         let layers = (0..config.num_hidden_layers)
             .map(|layer| reader.layer(layer))
             .collect::<Result<_, SchedulerError>>()?;
@@ -116,6 +124,11 @@ impl Decoder {
         layers.map(|linear| linear.weight.bytes()).sum::<usize>() + self.head.bytes()
     }
 
+    /// Whether its layers round activations to 8 bits, because weights are kept in blocks.
+    pub(crate) fn rounds(&self) -> bool {
+        self.layers.iter().any(|layer| layer.gate_up.weight.rounds())
+    }
+
     /// Bytes of keys and values per 16 tokens.
     pub fn kv_block_bytes(&self) -> usize {
         self.blocks.bytes()
@@ -130,6 +143,7 @@ struct Reader<'a> {
     config: &'a DecoderConfig,
     layout: &'a Layout,
     precision: Precision,
+    memory: RefCell<WeightMemory>,
 }
 
 impl Reader<'_> {
@@ -178,7 +192,8 @@ impl Reader<'_> {
             Some(format) => WeightFormat::Blocks(format),
             None => self.precision.format(self.config, name, span.cols),
         };
-        let mut packer = LinearPacker::new(format, span.rows, span.cols)?;
+        let mut packer =
+            LinearPacker::new(format, span.rows, span.cols, &mut self.memory.borrow_mut())?;
         let (mut floats, mut blocks) = (Vec::new(), Vec::new());
         for rows in span.pieces(1) {
             let weights = rows.len() * span.cols;
@@ -193,7 +208,7 @@ impl Reader<'_> {
             floats.resize(weights, 0.0);
             self.source.read_rows(name, rows, &mut floats)?;
             match format {
-                WeightFormat::F32 => packer.push(&floats)?,
+                WeightFormat::F32 | WeightFormat::F16 => packer.push(&floats)?,
                 WeightFormat::Blocks(format) => {
                     quantize_rows(format, &floats, span.cols, &mut blocks);
                     packer.push_blocks(&blocks)?;

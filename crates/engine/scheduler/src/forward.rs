@@ -292,8 +292,11 @@ fn attend_parts(
     let width = query + 2 * config.kv_size();
     let rows = workspace.query_key_value.len() / width;
     resize(&mut workspace.attention, rows * query);
-    // A team's threads take rows by the block; alone, a part is best taken whole.
+    // A team's threads take rows by the block, of a single row some heads each; alone, a part is best taken
+    // whole.
     let most = if team.width() > 1 { BLOCK_TOKENS } else { usize::MAX };
+    let kv_heads = config.kv_heads();
+    let group = query / kv_heads;
     let blocks: Vec<Vec<&KvBlock>> =
         parts.iter().map(|part| part.cache.blocks().collect()).collect();
     let mut runs = Vec::new();
@@ -302,15 +305,24 @@ fn attend_parts(
         let mut at = first(part);
         while at < part.tokens.len() {
             let count = most.min(part.tokens.len() - at);
-            let (out, later) = rest.split_at_mut(count * query);
-            let queries = Queries {
-                rows: Strided { data: &workspace.query_key_value[row * width..], stride: width },
-                count,
-                heads: config.num_attention_heads,
-                first_length: part.cache.length() + at + 1,
-                window: layer.window,
-            };
-            runs.push((queries, blocks, out));
+            let (mut out, later) = rest.split_at_mut(count * query);
+            let shares = if count == 1 { team.width().min(kv_heads) } else { 1 };
+            for share in 0..shares {
+                let heads = share * kv_heads / shares..(share + 1) * kv_heads / shares;
+                let (own, others) = out.split_at_mut(count * heads.len() * group);
+                let first = row * width + heads.start * group;
+                let queries = Queries {
+                    rows: Strided { data: &workspace.query_key_value[first..], stride: width },
+                    count,
+                    heads: heads.len() * (config.num_attention_heads / kv_heads),
+                    first_kv_head: heads.start,
+                    kv_heads: heads.len(),
+                    first_length: part.cache.length() + at + 1,
+                    window: layer.window,
+                };
+                runs.push((queries, blocks, own));
+                out = others;
+            }
             (row, at, rest) = (row + count, at + count, later);
         }
     }

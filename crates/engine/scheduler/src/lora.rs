@@ -3,8 +3,12 @@
 //! Projections that read the same input (queries, keys and values; gate and up) have their `A`
 //! stacked, so that the input is read once.
 
-use pelton_kernels::decode::{PackError, PackedLinear, Strided, StridedMut, WeightFormat};
+use pelton_kernels::decode::{
+    PackError, PackedLinear, Strided, StridedMut, WeightFormat, WeightMemory,
+};
 use pelton_model::{Adapter, DecoderConfig, Projection};
+
+use crate::decoder::Decoder;
 
 /// One adapter, ready to run on rows of a batch.
 #[derive(Debug)]
@@ -38,13 +42,24 @@ struct Up {
 }
 
 impl LoraWeights {
-    pub(crate) fn new(adapter: &Adapter, config: &DecoderConfig) -> Result<Self, PackError> {
+    /// Beside weights that are rounded the adapter's are halved in length, since every step reads the
+    /// adapters of all its rows beside the base.
+    pub(crate) fn new(adapter: &Adapter, decoder: &Decoder) -> Result<Self, PackError> {
+        let (config, rounded) = (decoder.config(), decoder.rounds());
+        let mut packing = Packing {
+            adapter,
+            config,
+            format: if rounded && fits_halves(adapter) {
+                WeightFormat::F16
+            } else {
+                WeightFormat::F32
+            },
+            memory: WeightMemory::default(),
+        };
         use Projection::{Down, Gate, Key, Output, Query, Up, Value};
         let layers = (0..config.num_hidden_layers)
             .map(|layer| {
-                let group = |projections: &[Projection]| {
-                    LoraGroup::new(adapter, config, layer, projections)
-                };
+                let mut group = |projections: &[Projection]| packing.group(layer, projections);
                 Ok(LoraLayer {
                     query_key_value: group(&[Query, Key, Value])?,
                     output: group(&[Output])?,
@@ -57,23 +72,36 @@ impl LoraWeights {
     }
 }
 
-impl LoraGroup {
-    fn new(
-        adapter: &Adapter,
-        config: &DecoderConfig,
-        layer: usize,
-        projections: &[Projection],
-    ) -> Result<Self, PackError> {
+/// Whether none of an adapter's numbers is beyond 16 bits.
+fn fits_halves(adapter: &Adapter) -> bool {
+    const MOST: f32 = 65_504.0;
+    adapter.pairs().all(|(_, pair)| {
+        let a = pair.a.iter().all(|a| a.abs() <= MOST);
+        a && pair.b.iter().all(|b| (b * pair.scale).abs() <= MOST)
+    })
+}
+
+/// What packing an adapter needs.
+struct Packing<'a> {
+    adapter: &'a Adapter,
+    config: &'a DecoderConfig,
+    format: WeightFormat,
+    memory: WeightMemory,
+}
+
+impl Packing<'_> {
+    fn group(&mut self, layer: usize, projections: &[Projection]) -> Result<LoraGroup, PackError> {
+        let (format, memory) = (self.format, &mut self.memory);
         let mut stacked = Vec::new();
         let mut ups = Vec::new();
         let (mut rank_total, mut output_total, mut inputs) = (0, 0, 0);
         for &projection in projections {
-            let (outputs, input) = projection.shape(config);
+            let (outputs, input) = projection.shape(self.config);
             inputs = input;
-            if let Some(pair) = adapter.pair(layer, projection) {
+            if let Some(pair) = self.adapter.pair(layer, projection) {
                 let scaled: Vec<f32> = pair.b.iter().map(|b| b * pair.scale).collect();
                 ups.push(Up {
-                    b: PackedLinear::new(WeightFormat::F32, &scaled, outputs, pair.rank)?,
+                    b: PackedLinear::new(format, &scaled, outputs, pair.rank, memory)?,
                     from: rank_total,
                     to: output_total,
                 });
@@ -83,11 +111,13 @@ impl LoraGroup {
             output_total += outputs;
         }
         let stacked_a = (rank_total > 0)
-            .then(|| PackedLinear::new(WeightFormat::F32, &stacked, rank_total, inputs))
+            .then(|| PackedLinear::new(format, &stacked, rank_total, inputs, memory))
             .transpose()?;
-        Ok(Self { stacked_a, ups })
+        Ok(LoraGroup { stacked_a, ups })
     }
+}
 
+impl LoraGroup {
     /// Adds the adapter's part to `rows` rows of `y`.
     pub(crate) fn add(
         &self,

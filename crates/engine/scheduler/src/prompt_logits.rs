@@ -44,7 +44,7 @@ pub fn last_logits(
         None => None,
         Some(adapter) => {
             adapter.check_fits(config)?;
-            Some(LoraWeights::new(adapter, config)?)
+            Some(LoraWeights::new(adapter, decoder)?)
         }
     };
     let mut pool = BlockPool::new(decoder.blocks, blocks_for(tokens.len()));

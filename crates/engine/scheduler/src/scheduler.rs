@@ -257,8 +257,7 @@ impl Scheduler {
         folder: &Path,
         replace: bool,
     ) -> Result<AdapterInfo, AdapterError> {
-        let config = self.shared.engine.decoder.config();
-        self.shared.adapters.load(name, folder, replace, config)
+        self.shared.adapters.load(name, folder, replace, &self.shared.engine.decoder)
     }
 
     /// Forgets an adapter; running requests finish with it.

@@ -106,6 +106,8 @@ choice!(
     Quantization {
         /// 32-bit floats.
         F32 = "f32",
+        /// 16-bit floats.
+        F16 = "f16",
         /// Blocks of 32 eight-bit integers with a scale.
         Q8 = "q8_0",
         /// Super-blocks of 256 six-bit integers.
@@ -231,7 +233,7 @@ settings! {
     engine {
         enabled: bool = true, "Whether the embedded engine runs.";
         model: PathBuf = PathBuf::new(), "Folder of the base model to register and serve; empty for the built-in pelton-tiny.";
-        quantization: Quantization = Quantization::F32, "`f32`, `q8_0`, `q6_k`, `q4_k` or `q4_k_m`; a GGUF file's own blocks stay as they are.";
+        quantization: Quantization = Quantization::F32, "`f32`, `f16`, `q8_0`, `q6_k`, `q4_k` or `q4_k_m`; a GGUF file's own blocks stay as they are.";
         threads: usize = 2, "Threads that compute.";
         max_batch: usize = 64, "Sequences that decode together.";
         max_waiting: usize = 512, "Requests that may wait for a place in the batch; more get 429.";

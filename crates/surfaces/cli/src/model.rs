@@ -37,7 +37,7 @@ Examples:
 pub struct Quantize {
     /// Folder in Hugging Face's format, with weights as floats.
     pub source: PathBuf,
-    /// `q8_0`, `q6_k`, `q4_k` or `q4_k_m`; `f32` rounds nothing.
+    /// `f16`, `q8_0`, `q6_k`, `q4_k` or `q4_k_m`; `f32` rounds nothing.
     #[arg(long, value_name = "PRECISION", default_value = "q4_k_m")]
     pub to: String,
     /// The file to write, which must not exist.

@@ -7,7 +7,7 @@ pub(crate) enum InstructionSet {
     /// 512-bit vectors.
     #[cfg(target_arch = "x86_64")]
     Avx512,
-    /// 256-bit vectors with fused multiply-add.
+    /// 256-bit vectors with fused multiply-add and conversion of 16-bit floats.
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// Whatever the build's baseline has.
@@ -24,10 +24,14 @@ pub(crate) fn instruction_set() -> InstructionSet {
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c")
         {
             return InstructionSet::Avx512;
         }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        if is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c")
+        {
             return InstructionSet::Avx2;
         }
     }

@@ -22,6 +22,7 @@ use super::instruction_set::{InstructionSet, instruction_set};
 use super::lane::{LANE, Lane};
 use super::packed_linear::PANEL;
 use super::rounded_rows::{Q8Row, Q8Rows};
+use super::weight_memory::{Line, WeightMemory, Weights};
 use crate::blocks::{BlockFormat, CHUNK, Chunk};
 
 /// Inputs that one instruction takes per output.
@@ -31,15 +32,6 @@ const QUADS: usize = CHUNK / QUAD;
 const SUPER_CHUNKS: usize = 8;
 /// Rows whose sums fit the registers beside the integers of a chunk.
 const MAX_ROWS: usize = 6;
-
-/// A cache line of packed weights or scales.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(C, align(64))]
-struct Line([u8; 64]);
-
-impl Line {
-    const ZERO: Self = Self([0; 64]);
-}
 
 /// How a format lies in lines. Of a chunk, each of the two halves of a panel (16 outputs) has, in turn:
 /// - lines of 4 inputs in 8 bits; or of 8 inputs in 4 bits, the first four in the low bits,
@@ -120,19 +112,24 @@ fn panel_lines<L: Layout>(chunks: usize) -> usize {
 }
 
 /// A weight matrix in panels of 32 outputs.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct BlockWeights {
     format: BlockFormat,
     chunks: usize,
-    lines: Vec<Line>,
+    lines: Weights,
 }
 
 impl BlockWeights {
     /// Zeros; `inputs` are whole blocks.
-    pub(super) fn new(format: BlockFormat, outputs: usize, inputs: usize) -> Self {
+    pub(super) fn new(
+        format: BlockFormat,
+        outputs: usize,
+        inputs: usize,
+        memory: &mut WeightMemory,
+    ) -> Self {
         let chunks = inputs / CHUNK;
         let lines = with_layout!(format, L => panel_lines::<L>(chunks));
-        Self { format, chunks, lines: vec![Line::ZERO; outputs.div_ceil(PANEL) * lines] }
+        Self { format, chunks, lines: memory.take(outputs.div_ceil(PANEL) * lines) }
     }
 
     /// Takes the blocks of one output's weights.
@@ -160,7 +157,7 @@ impl BlockWeights {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        size_of_val(self.lines.as_slice())
+        size_of_val::<[Line]>(&self.lines)
     }
 
     pub(super) fn panel(&self, panel: usize) -> BlockPanel<'_> {
@@ -333,10 +330,8 @@ impl Variant {
             #[cfg(target_arch = "x86_64")]
             InstructionSet::Avx512 if is_x86_feature_detected!("avx512vnni") => Self::Vnni,
             #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx512 | InstructionSet::Avx2 if is_x86_feature_detected!("f16c") => {
-                Self::Avx2
-            }
-            _ => Self::Baseline,
+            InstructionSet::Avx512 | InstructionSet::Avx2 => Self::Avx2,
+            InstructionSet::Baseline => Self::Baseline,
         }
     }
 }

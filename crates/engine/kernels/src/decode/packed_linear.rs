@@ -1,22 +1,20 @@
 //! `y = x Wᵀ` with `W` laid out once, at load, in the order in which the inner loop reads it.
 //!
-//! `W` is cut into panels of 32 outputs; within a panel, all outputs' weights for one input lie side
-//! by side. A tile keeps up to 12 rows × 32 outputs in registers and walks through the inputs once.
-//! Quantized weights have panels of their own, in `packed_blocks`.
+//! `W` is cut into panels of 32 outputs, of floats (`float_panels`) or of blocks (`packed_blocks`).
 
 use std::cell::RefCell;
-use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::instruction_set::{BASELINE_FUSES, InstructionSet, instruction_set, multiply_add};
+use super::float_panels::{self, FloatFormat, FloatPanel, FloatTile, FloatWeights};
 use super::lane::{LANE, Lane};
+use super::linear_rows::{ColumnsMut, Strided, StridedMut};
 use super::packed_blocks::{self, BlockPanel, BlockTile, BlockWeights};
 use super::rounded_rows::Q8Rows;
+use super::weight_memory::WeightMemory;
 use crate::blocks::{BlockFormat, CHUNK};
 
 /// Outputs of a panel.
 pub(super) const PANEL: usize = 2 * LANE;
-const MAX_TILE_ROWS: usize = 12;
 
 /// A weight that cannot be packed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -49,78 +47,6 @@ pub enum PackError {
     },
 }
 
-/// Rows read by an operator: row `i` starts at `i · stride`.
-#[derive(Debug, Clone, Copy)]
-pub struct Strided<'a> {
-    /// The floats, beginning with the first row.
-    pub data: &'a [f32],
-    /// Floats from one row to the next.
-    pub stride: usize,
-}
-
-/// Rows written by an operator.
-#[derive(Debug)]
-pub struct StridedMut<'a> {
-    /// The floats, beginning with the first row.
-    pub data: &'a mut [f32],
-    /// Floats from one row to the next.
-    pub stride: usize,
-}
-
-/// Some columns of some rows, to write while others write other columns of the same rows.
-#[derive(Debug)]
-pub struct ColumnsMut<'a> {
-    first: *mut f32,
-    stride: usize,
-    rows: usize,
-    columns: Range<usize>,
-    _rows: PhantomData<&'a mut [f32]>,
-}
-
-#[expect(unsafe_code, reason = "raw pointers are not Send by themselves")]
-// SAFETY: no two of these reach the same float, as `StridedMut::split_columns` makes sure.
-unsafe impl Send for ColumnsMut<'_> {}
-
-impl<'a> StridedMut<'a> {
-    /// Cuts the first `rows` rows at columns; `ranges` are in order and do not overlap.
-    ///
-    /// # Panics
-    /// Where the ranges overlap or reach beyond the rows.
-    pub fn split_columns(
-        self,
-        rows: usize,
-        ranges: impl IntoIterator<Item = Range<usize>>,
-    ) -> impl Iterator<Item = ColumnsMut<'a>> {
-        let (first, stride, length) = (self.data.as_mut_ptr(), self.stride, self.data.len());
-        let mut next = 0;
-        ranges.into_iter().map(move |columns| {
-            let ends = rows.saturating_sub(1) * stride + columns.end;
-            assert!(next <= columns.start && columns.start <= columns.end, "columns overlap");
-            assert!(columns.end <= stride || rows <= 1, "columns reach into the next row");
-            assert!(rows == 0 || ends <= length, "output rows are missing");
-            next = columns.end;
-            ColumnsMut { first, stride, rows, columns, _rows: PhantomData }
-        })
-    }
-}
-
-impl ColumnsMut<'_> {
-    /// `columns` of a row, counted as in the whole row.
-    #[expect(unsafe_code, reason = "neighbors write the same rows")]
-    fn row(&mut self, row: usize, columns: Range<usize>) -> &mut [f32] {
-        assert!(row < self.rows, "there is no such row");
-        assert!(self.columns.start <= columns.start && columns.end <= self.columns.end);
-        // SAFETY: the columns are this one's own, and were checked against the slice that they were cut from,
-        // which is borrowed as long as `self` lives.
-        unsafe {
-            std::slice::from_raw_parts_mut(
-                self.first.add(row * self.stride + columns.start),
-                columns.len(),
-            )
-        }
-    }
-}
-
 /// Rows of inputs, made ready for a linear operator.
 #[derive(Debug, Clone, Copy)]
 pub struct LinearInput<'a> {
@@ -134,12 +60,14 @@ pub struct LinearInput<'a> {
 pub enum WeightFormat {
     /// As they are.
     F32,
+    /// Half as long; the largest are 65,504, and 11 bits tell a number.
+    F16,
     /// In ggml's blocks.
     Blocks(BlockFormat),
 }
 
 /// A linear operator without bias, ready to run.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct PackedLinear {
     inputs: usize,
     outputs: usize,
@@ -147,17 +75,15 @@ pub struct PackedLinear {
 }
 
 /// Neighboring outputs whose weights are kept in one way.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Section {
     outputs: Range<usize>,
     panels: Panels,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Panels {
-    /// Per panel and input, two lanes.
-    F32(Vec<Lane>),
-    /// In blocks.
+    Floats(FloatWeights),
     Blocks(BlockWeights),
 }
 
@@ -173,17 +99,22 @@ pub struct LinearPacker {
 }
 
 impl LinearPacker {
-    /// For a weight of `[outputs, inputs]`.
+    /// For a weight of `[outputs, inputs]`, which will lie in `memory`.
     ///
     /// # Errors
     /// [`PackError::Blocks`].
-    pub fn new(format: WeightFormat, outputs: usize, inputs: usize) -> Result<Self, PackError> {
+    pub fn new(
+        format: WeightFormat,
+        outputs: usize,
+        inputs: usize,
+        memory: &mut WeightMemory,
+    ) -> Result<Self, PackError> {
+        let mut floats = |format| FloatWeights::new(format, outputs, inputs, memory);
         let panels = match format {
-            WeightFormat::F32 => {
-                Panels::F32(vec![Lane::ZERO; outputs.div_ceil(PANEL) * inputs * 2])
-            }
+            WeightFormat::F32 => Panels::Floats(floats(FloatFormat::F32)),
+            WeightFormat::F16 => Panels::Floats(floats(FloatFormat::F16)),
             WeightFormat::Blocks(format) if format.fits(inputs) => {
-                Panels::Blocks(BlockWeights::new(format, outputs, inputs))
+                Panels::Blocks(BlockWeights::new(format, outputs, inputs, memory))
             }
             WeightFormat::Blocks(format) => return Err(PackError::Blocks { format, inputs }),
         };
@@ -216,13 +147,9 @@ impl LinearPacker {
         if count * self.inputs != rows.len() || self.next + count > self.outputs {
             return Err(self.wrong(rows.len()));
         }
-        if let Panels::F32(lanes) = &mut self.panels {
+        if let Panels::Floats(weights) = &mut self.panels {
             for (output, row) in (self.next..).zip(rows.chunks_exact(self.inputs.max(1))) {
-                let (panel, column) = (output / PANEL, output % PANEL);
-                for (input, &value) in row.iter().enumerate() {
-                    lanes[(panel * self.inputs + input) * 2 + column / LANE].0[column % LANE] =
-                        value;
-                }
+                weights.set_row(output, row);
             }
         }
         self.next += count;
@@ -267,7 +194,7 @@ impl LinearPacker {
 }
 
 impl PackedLinear {
-    /// Packs `weight`, row-major `[outputs, inputs]` as in Hugging Face files.
+    /// Packs `weight`, row-major `[outputs, inputs]` as in Hugging Face files, into `memory`.
     ///
     /// # Errors
     /// [`PackError::Length`], [`PackError::Blocks`].
@@ -276,9 +203,10 @@ impl PackedLinear {
         weight: &[f32],
         outputs: usize,
         inputs: usize,
+        memory: &mut WeightMemory,
     ) -> Result<Self, PackError> {
         check_length(weight, outputs, inputs)?;
-        let mut packer = LinearPacker::new(format, outputs, inputs)?;
+        let mut packer = LinearPacker::new(format, outputs, inputs, memory)?;
         packer.push(weight)?;
         packer.finish()
     }
@@ -317,13 +245,7 @@ impl PackedLinear {
         let section = &self.sections[at];
         let output = output - section.outputs.start;
         match &section.panels {
-            Panels::F32(lanes) => {
-                let (panel, column) = (output / PANEL, output % PANEL);
-                for (input, weight) in weights.iter_mut().enumerate() {
-                    let lane = lanes[(panel * self.inputs + input) * 2 + column / LANE];
-                    *weight = lane.0[column % LANE];
-                }
-            }
+            Panels::Floats(floats) => floats.row(output, weights),
             Panels::Blocks(blocks) => blocks.row(output, weights),
         }
     }
@@ -341,7 +263,7 @@ impl PackedLinear {
     /// Bytes of the packed weights.
     pub fn bytes(&self) -> usize {
         let bytes = self.sections.iter().map(|section| match &section.panels {
-            Panels::F32(lanes) => size_of_val(lanes.as_slice()),
+            Panels::Floats(weights) => weights.bytes(),
             Panels::Blocks(weights) => weights.bytes(),
         });
         bytes.sum()
@@ -389,7 +311,7 @@ impl PackedLinear {
     }
 
     /// Whether products are of rounded activations.
-    fn rounds(&self) -> bool {
+    pub fn rounds(&self) -> bool {
         self.sections.iter().any(|section| matches!(section.panels, Panels::Blocks(_)))
     }
 
@@ -428,8 +350,8 @@ impl PackedLinear {
             assert!(outputs.start == next && outputs.end <= columns.end, "columns cut a panel");
             next = outputs.end;
             match &section.panels {
-                Panels::F32(lanes) => {
-                    self.run_f32(self.panel(lanes, at), input, &mut y, &outputs, add);
+                Panels::Floats(weights) => {
+                    self.run_floats(weights.panel(at), input, &mut y, &outputs, add);
                 }
                 Panels::Blocks(weights) => {
                     if let Some(rounded) = input.rounded {
@@ -442,18 +364,18 @@ impl PackedLinear {
         assert_eq!(next, columns.end, "columns beyond the outputs");
     }
 
-    fn run_f32(
+    fn run_floats(
         &self,
-        panel: Panel<'_>,
+        panel: FloatPanel<'_>,
         input: LinearInput<'_>,
         y: &mut ColumnsMut<'_>,
         columns: &Range<usize>,
         add: bool,
     ) {
-        let mut tile = [[Lane::ZERO; 2]; MAX_TILE_ROWS];
+        let mut tile = FloatTile::default();
         let mut row = 0;
         while row < input.rows {
-            let height = tile_height(input.rows - row);
+            let height = float_panels::tile_height(input.rows - row);
             let x = Strided { data: &input.x.data[row * input.x.stride..], ..input.x };
             panel.multiply(x, self.inputs, height, &mut tile);
             for (at, sums) in tile[..height].iter().enumerate() {
@@ -461,11 +383,6 @@ impl PackedLinear {
             }
             row += height;
         }
-    }
-
-    fn panel<'a>(&self, lanes: &'a [Lane], panel: usize) -> Panel<'a> {
-        let size = self.inputs * 2;
-        Panel(&lanes[panel * size..(panel + 1) * size])
     }
 }
 
@@ -502,17 +419,6 @@ fn check_length(weight: &[f32], outputs: usize, inputs: usize) -> Result<(), Pac
     }
 }
 
-/// Tiles are as high as registers allow, then powers of two, so that few variants are compiled.
-fn tile_height(rows: usize) -> usize {
-    match rows {
-        12.. => 12,
-        8.. => 8,
-        4.. => 4,
-        2.. => 2,
-        _ => 1,
-    }
-}
-
 /// Stores or adds one row's sums.
 #[inline(always)]
 fn write_row(sums: &[Lane; 2], y: &mut [f32], add: bool) {
@@ -526,199 +432,18 @@ fn write_row(sums: &[Lane; 2], y: &mut [f32], add: bool) {
     }
 }
 
-/// The weights of 32 outputs: per input, two lanes.
-#[derive(Clone, Copy)]
-struct Panel<'a>(&'a [Lane]);
-
-type Tile = [[Lane; 2]; MAX_TILE_ROWS];
-
-impl Panel<'_> {
-    #[cfg_attr(
-        target_arch = "x86_64",
-        expect(unsafe_code, reason = "the instruction set was detected")
-    )]
-    fn multiply(self, x: Strided<'_>, inputs: usize, rows: usize, tile: &mut Tile) {
-        assert!(x.data.len() >= (rows - 1) * x.stride + inputs, "input rows are missing");
-        macro_rules! by_height {
-            ($kernel:path) => {
-                match rows {
-                    12 => $kernel(self, x, inputs, tile.first_chunk_mut::<12>()),
-                    8 => $kernel(self, x, inputs, tile.first_chunk_mut::<8>()),
-                    4 => $kernel(self, x, inputs, tile.first_chunk_mut::<4>()),
-                    2 => $kernel(self, x, inputs, tile.first_chunk_mut::<2>()),
-                    _ => $kernel(self, x, inputs, tile.first_chunk_mut::<1>()),
-                }
-            };
-        }
-        match instruction_set() {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the machine has AVX-512, and the assertion above covers every read of `x`.
-            InstructionSet::Avx512 => unsafe { by_height!(avx512::tile) },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: the machine has AVX2 and FMA, and the assertion above covers every read of `x`.
-            InstructionSet::Avx2 => unsafe { by_height!(avx2::tile) },
-            InstructionSet::Baseline => by_height!(baseline_tile),
-        }
-    }
-}
-
-/// One tile in plain Rust, for machines without wide vectors.
-fn baseline_tile<const ROWS: usize>(
-    panel: Panel<'_>,
-    x: Strided<'_>,
-    inputs: usize,
-    tile: Option<&mut [[Lane; 2]; ROWS]>,
-) {
-    let Some(tile) = tile else { return };
-    let mut sums = [[Lane::ZERO; 2]; ROWS];
-    for input in 0..inputs {
-        let weights = &panel.0[2 * input..][..2];
-        for (row, sums) in sums.iter_mut().enumerate() {
-            let value = x.data[row * x.stride + input];
-            for (sums, weights) in sums.iter_mut().zip(weights) {
-                for (sum, &weight) in sums.0.iter_mut().zip(&weights.0) {
-                    *sum = multiply_add::<BASELINE_FUSES>(value, weight, *sum);
-                }
-            }
-        }
-    }
-    *tile = sums;
-}
-
-#[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "vector instructions")]
-mod avx512 {
-    //! Tiles with 512-bit vectors: 24 of the 32 registers hold sums.
-
-    use std::arch::x86_64::{
-        __m512, _mm512_fmadd_ps, _mm512_load_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_store_ps,
-    };
-
-    use super::{Lane, Panel, Strided};
-
-    /// # Safety
-    /// `x` holds `ROWS` rows of `inputs` floats.
-    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
-    pub(super) unsafe fn tile<const ROWS: usize>(
-        panel: Panel<'_>,
-        x: Strided<'_>,
-        inputs: usize,
-        tile: Option<&mut [[Lane; 2]; ROWS]>,
-    ) {
-        let Some(tile) = tile else { return };
-        let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
-        let x_start = x.data.as_ptr();
-        for (input, pair) in panel.0[..2 * inputs].chunks_exact(2).enumerate() {
-            // SAFETY: lanes are 64-byte aligned; `x` is covered by the caller.
-            unsafe {
-                let low = _mm512_load_ps(pair[0].0.as_ptr());
-                let high = _mm512_load_ps(pair[1].0.as_ptr());
-                accumulate(&mut sums, x_start.add(input), x.stride, low, high);
-            }
-        }
-        for (tile, sums) in tile.iter_mut().zip(&sums) {
-            for (lane, &sum) in tile.iter_mut().zip(sums) {
-                // SAFETY: lanes are 64-byte aligned.
-                unsafe { _mm512_store_ps(lane.0.as_mut_ptr(), sum) };
-            }
-        }
-    }
-
-    /// # Safety
-    /// `x + row · stride` is readable for every row of `sums`.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
-    unsafe fn accumulate<const ROWS: usize>(
-        sums: &mut [[__m512; 2]; ROWS],
-        x: *const f32,
-        stride: usize,
-        low: __m512,
-        high: __m512,
-    ) {
-        for (row, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: as the caller promises.
-            let value = _mm512_set1_ps(unsafe { *x.add(row * stride) });
-            sums[0] = _mm512_fmadd_ps(value, low, sums[0]);
-            sums[1] = _mm512_fmadd_ps(value, high, sums[1]);
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "vector instructions")]
-mod avx2 {
-    //! Tiles with 256-bit vectors: a quarter of a panel at a time, so that 12 rows fit 16 registers.
-
-    use std::arch::x86_64::{
-        __m256, _mm256_fmadd_ps, _mm256_load_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_store_ps,
-    };
-
-    use super::{Lane, Panel, Strided};
-
-    /// # Safety
-    /// `x` holds `ROWS` rows of `inputs` floats.
-    #[target_feature(enable = "avx2,fma")]
-    pub(super) unsafe fn tile<const ROWS: usize>(
-        panel: Panel<'_>,
-        x: Strided<'_>,
-        inputs: usize,
-        tile: Option<&mut [[Lane; 2]; ROWS]>,
-    ) {
-        let Some(tile) = tile else { return };
-        let x_start = x.data.as_ptr();
-        for quarter in 0..4 {
-            let (half, offset) = (quarter / 2, quarter % 2 * 8);
-            let mut sums = [_mm256_setzero_ps(); ROWS];
-            for (input, pair) in panel.0[..2 * inputs].chunks_exact(2).enumerate() {
-                // SAFETY: half a lane is 32-byte aligned; `x` is covered by the caller.
-                unsafe {
-                    let weights = _mm256_load_ps(pair[half].0[offset..].as_ptr());
-                    accumulate(&mut sums, x_start.add(input), x.stride, weights);
-                }
-            }
-            for (tile, &sum) in tile.iter_mut().zip(&sums) {
-                // SAFETY: half a lane is 32-byte aligned.
-                unsafe { _mm256_store_ps(tile[half].0[offset..].as_mut_ptr(), sum) };
-            }
-        }
-    }
-
-    /// # Safety
-    /// `x + row · stride` is readable for every row of `sums`.
-    #[inline]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn accumulate<const ROWS: usize>(
-        sums: &mut [__m256; ROWS],
-        x: *const f32,
-        stride: usize,
-        weights: __m256,
-    ) {
-        for (row, sum) in sums.iter_mut().enumerate() {
-            // SAFETY: as the caller promises.
-            let value = _mm256_set1_ps(unsafe { *x.add(row * stride) });
-            *sum = _mm256_fmadd_ps(value, weights, *sum);
-        }
-    }
-}
-
 #[cfg(test)]
 pub(super) mod variants {
     //! Every variant of a tile that this machine can run, for comparison.
 
-    use super::{
-        InstructionSet, Lane, MAX_TILE_ROWS, PackedLinear, Panels, Q8Rows, Strided, baseline_tile,
-        packed_blocks,
-    };
+    use super::{Lane, PackedLinear, Panels, Q8Rows, Strided, float_panels, packed_blocks};
 
     /// The first outputs of one row, by plain Rust.
     pub(in super::super) fn baseline_lanes(linear: &PackedLinear, x: &[f32]) -> [Lane; 2] {
-        let mut tile = [[Lane::ZERO; 2]; MAX_TILE_ROWS];
         let row = Strided { data: x, stride: x.len() };
         match &linear.sections[0].panels {
-            Panels::F32(lanes) => {
-                let panel = linear.panel(lanes, 0);
-                baseline_tile(panel, row, linear.inputs, tile.first_chunk_mut::<1>());
-                tile[0]
+            Panels::Floats(weights) => {
+                float_panels::variants::baseline_lanes(weights.panel(0), row)
             }
             Panels::Blocks(weights) => {
                 packed_blocks::variants::baseline_lanes(weights.panel(0), &rounded(row))
@@ -727,26 +452,14 @@ pub(super) mod variants {
     }
 
     /// The same by AVX2, where there is one.
-    #[expect(unsafe_code, reason = "the instruction set was detected")]
     pub(in super::super) fn avx2_lanes(linear: &PackedLinear, x: &[f32]) -> Option<[Lane; 2]> {
         let row = Strided { data: x, stride: x.len() };
-        let lanes = match &linear.sections[0].panels {
-            Panels::F32(lanes) => lanes,
+        match &linear.sections[0].panels {
+            Panels::Floats(weights) => float_panels::variants::avx2_lanes(weights.panel(0), row),
             Panels::Blocks(weights) => {
-                return packed_blocks::variants::avx2_lanes(weights.panel(0), &rounded(row));
+                packed_blocks::variants::avx2_lanes(weights.panel(0), &rounded(row))
             }
-        };
-        #[cfg(target_arch = "x86_64")]
-        if super::instruction_set() != InstructionSet::Baseline {
-            let mut tile = [[Lane::ZERO; 2]; MAX_TILE_ROWS];
-            let panel = linear.panel(lanes, 0);
-            // SAFETY: both wider sets include AVX2, and `row` is one row.
-            unsafe {
-                super::avx2::tile(panel, row, linear.inputs, tile.first_chunk_mut::<1>());
-            }
-            return Some(tile[0]);
         }
-        None
     }
 
     fn rounded(row: Strided<'_>) -> Q8Rows {

@@ -6,7 +6,7 @@
 
 use super::instruction_set::{BASELINE_FUSES, InstructionSet, instruction_set};
 use super::lane::{LANE, Lane};
-use super::packed_linear::Strided;
+use super::linear_rows::Strided;
 use super::vector::{Plain, Vector};
 #[cfg(target_arch = "x86_64")]
 use super::vector::{Wide256, Wide512};
@@ -95,8 +95,12 @@ pub struct Queries<'a> {
     pub rows: Strided<'a>,
     /// Number of rows.
     pub count: usize,
-    /// Query heads.
+    /// Query heads in a row.
     pub heads: usize,
+    /// The first key-value head that they read.
+    pub first_kv_head: usize,
+    /// How many key-value heads they read, each as many query heads.
+    pub kv_heads: usize,
     /// Tokens up to and with the first row's own; each next row has one more.
     pub first_length: usize,
     /// How many of them a row sees, its own included; `usize::MAX` for all.
@@ -105,7 +109,7 @@ pub struct Queries<'a> {
 
 /// Attention of consecutive tokens' queries over the tokens held in `blocks`, themselves included.
 ///
-/// Query head `h` reads key-value head `h / (heads / kv_heads)`. Scores are scaled by `1/√head_dim`.
+/// Query head `h` of a row reads key-value head `first_kv_head + h / (heads / kv_heads)`. Scores are scaled by `1/√head_dim`.
 /// `out` gets `heads · head_dim` floats per row. `scratch` keeps weights meanwhile. Rows are taken
 /// four at a time, so that keys and values are read from memory less often; each row's sums are those
 /// that it would have alone.
@@ -165,7 +169,7 @@ struct Context<'a> {
 impl<'a> Context<'a> {
     /// Query heads per key-value head.
     fn group(self) -> usize {
-        self.queries.heads / self.shape.kv_heads
+        self.queries.heads / self.queries.kv_heads
     }
 
     /// Row and query head of the `index`-th query vector of a key-value head.
@@ -211,7 +215,7 @@ fn attend_wide<V: Vector, const WIDTH: usize>(
     scratch: &mut [Lane],
 ) {
     let vectors = context.queries.count * context.group();
-    for kv_head in 0..context.shape.kv_heads {
+    for kv_head in 0..context.queries.kv_heads {
         let mut first = 0;
         while first < vectors {
             // Four rows of wide values would not fit the registers.
@@ -243,7 +247,7 @@ fn attend_tile<V: Vector, const WIDTH: usize, const ROWS: usize>(
     let lengths: [usize; ROWS] = places.map(|(row, _)| context.length(row));
     let pasts: [usize; ROWS] = places.map(|(row, _)| context.past(row));
     let longest = lengths[ROWS - 1];
-    let start = shape.head_start(layer, kv_head);
+    let start = shape.head_start(layer, queries.first_kv_head + kv_head);
     // Blocks that the first row of the tile does not see, no other one sees.
     let skipped = pasts[0] / BLOCK_TOKENS;
     let blocks = &context.blocks[skipped..longest.div_ceil(BLOCK_TOKENS)];

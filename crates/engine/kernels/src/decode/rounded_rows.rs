@@ -2,7 +2,7 @@
 
 use super::instruction_set::dispatched;
 use super::lane::LANE;
-use super::packed_linear::Strided;
+use super::linear_rows::Strided;
 use super::vector::ROUND;
 use crate::blocks::CHUNK;
 

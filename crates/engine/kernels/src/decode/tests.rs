@@ -4,8 +4,8 @@ use super::packed_linear::variants;
 use super::paged_attention::attend_plainly;
 use super::{
     BLOCK_TOKENS, BlockShape, KvBlock, LinearPacker, PackError, PackedLinear, Q8Rows, Queries,
-    RopeTable, Strided, StridedMut, WeightFormat, add_rows, attend, gelu, layer_norm, rms_norm,
-    softmax_rows, swiglu,
+    RopeTable, Strided, StridedMut, WeightFormat, WeightMemory, add_rows, attend, gelu, layer_norm,
+    rms_norm, softmax_rows, swiglu,
 };
 use crate::blocks::BlockFormat;
 
@@ -51,10 +51,10 @@ const Q8: WeightFormat = WeightFormat::Blocks(BlockFormat::Q8_0);
 /// One operator of every format, and one that is stacked of several.
 fn every_kind(weight: &[f32], outputs: usize, inputs: usize) -> Vec<PackedLinear> {
     let formats = BlockFormat::ALL.into_iter().filter(|format| format.fits(inputs));
-    let formats = formats.map(WeightFormat::Blocks).chain([WeightFormat::F32]);
+    let formats = formats.map(WeightFormat::Blocks).chain([WeightFormat::F32, WeightFormat::F16]);
     let pack = |format, rows: std::ops::Range<usize>| {
         let part = &weight[rows.start * inputs..rows.end * inputs];
-        PackedLinear::new(format, part, rows.len(), inputs).unwrap()
+        PackedLinear::new(format, part, rows.len(), inputs, &mut WeightMemory::default()).unwrap()
     };
     let mut all: Vec<_> = formats.map(|format| pack(format, 0..outputs)).collect();
     let (first, second) = (outputs / 3, outputs / 2);
@@ -83,7 +83,14 @@ fn a_packed_product_equals_the_plain_one_at_every_size() {
     {
         let weight = numbers(1, outputs * inputs);
         let x = numbers(2, rows * inputs);
-        let linear = PackedLinear::new(WeightFormat::F32, &weight, outputs, inputs).unwrap();
+        let linear = PackedLinear::new(
+            WeightFormat::F32,
+            &weight,
+            outputs,
+            inputs,
+            &mut WeightMemory::default(),
+        )
+        .unwrap();
         let expected = product(&x, &weight, rows, outputs, inputs);
         close(&run(&linear, &x, rows), &expected, 1e-5);
     }
@@ -135,9 +142,23 @@ fn packing_row_by_row_equals_packing_at_once() {
     let weight = numbers(3, outputs * inputs);
     let x = numbers(4, inputs);
     for format in BlockFormat::ALL {
-        let whole =
-            PackedLinear::new(WeightFormat::Blocks(format), &weight, outputs, inputs).unwrap();
-        let packer = || LinearPacker::new(WeightFormat::Blocks(format), outputs, inputs).unwrap();
+        let whole = PackedLinear::new(
+            WeightFormat::Blocks(format),
+            &weight,
+            outputs,
+            inputs,
+            &mut WeightMemory::default(),
+        )
+        .unwrap();
+        let packer = || {
+            LinearPacker::new(
+                WeightFormat::Blocks(format),
+                outputs,
+                inputs,
+                &mut WeightMemory::default(),
+            )
+            .unwrap()
+        };
         let (mut by_row, mut by_blocks) = (packer(), packer());
         let mut blocks = vec![0; format.row_bytes(weight.len())];
         format.quantize(&weight, &mut blocks);
@@ -222,10 +243,19 @@ fn instruction_sets_agree() {
 fn q8_rounds_each_weight_by_at_most_half_a_step_and_a_half_precision_scale() {
     let (outputs, inputs) = (40, 64);
     let weight = numbers(7, outputs * inputs);
-    let linear = PackedLinear::new(Q8, &weight, outputs, inputs).unwrap();
+    let linear =
+        PackedLinear::new(Q8, &weight, outputs, inputs, &mut WeightMemory::default()).unwrap();
     assert!(
         linear.bytes() * 3
-            < PackedLinear::new(WeightFormat::F32, &weight, outputs, inputs).unwrap().bytes()
+            < PackedLinear::new(
+                WeightFormat::F32,
+                &weight,
+                outputs,
+                inputs,
+                &mut WeightMemory::default()
+            )
+            .unwrap()
+            .bytes()
     );
     // Unit vectors read the weights back, column by column.
     for input in 0..inputs {
@@ -240,17 +270,21 @@ fn q8_rounds_each_weight_by_at_most_half_a_step_and_a_half_precision_scale() {
         }
     }
     assert_eq!(
-        PackedLinear::new(Q8, &weight[..40 * 20], 40, 20).unwrap_err(),
+        PackedLinear::new(Q8, &weight[..40 * 20], 40, 20, &mut WeightMemory::default())
+            .unwrap_err(),
         PackError::Blocks { format: BlockFormat::Q8_0, inputs: 20 }
     );
-    assert!(PackedLinear::new(WeightFormat::F32, &weight, 3, 3).is_err());
+    assert!(
+        PackedLinear::new(WeightFormat::F32, &weight, 3, 3, &mut WeightMemory::default()).is_err()
+    );
 }
 
 #[test]
 fn adding_writes_into_a_column_range_of_a_wider_row() {
     let weight = numbers(8, 4 * 8);
     let x = numbers(9, 3 * 8);
-    let linear = PackedLinear::new(WeightFormat::F32, &weight, 4, 8).unwrap();
+    let linear =
+        PackedLinear::new(WeightFormat::F32, &weight, 4, 8, &mut WeightMemory::default()).unwrap();
     let mut wide = [1.0; 3 * 10];
     linear.add(Strided { data: &x, stride: 8 }, 3, StridedMut { data: &mut wide[5..], stride: 10 });
     let expected = product(&x, &weight, 3, 4, 8);
@@ -299,6 +333,8 @@ fn attention_equals_a_plain_softmax_alone_and_in_company() {
             rows: Strided { data: &q[first * stride..], stride },
             count,
             heads,
+            first_kv_head: 0,
+            kv_heads: shape.kv_heads,
             first_length: first + 1,
             window,
         };
@@ -311,6 +347,20 @@ fn attention_equals_a_plain_softmax_alone_and_in_company() {
             let mut alone = vec![f32::NAN; wide];
             attend(shape, 1, &blocks, queries(token, 1), &mut alone, &mut Vec::new());
             assert_eq!(alone, together[token * wide..][..wide], "token {token}");
+            let group = heads / kv_heads;
+            for first_kv_head in 0..kv_heads {
+                let of_head = first_kv_head * group * head_dim;
+                let part = Queries {
+                    rows: Strided { data: &q[token * stride + of_head..], stride },
+                    heads: group,
+                    first_kv_head,
+                    kv_heads: 1,
+                    ..queries(token, 1)
+                };
+                let mut out = vec![f32::NAN; group * head_dim];
+                attend(shape, 1, &blocks, part, &mut out, &mut Vec::new());
+                assert_eq!(out, alone[of_head..][..group * head_dim], "head {first_kv_head}");
+            }
             for head in 0..heads {
                 let q = &q[token * stride + head * head_dim..][..head_dim];
                 let at = |token: usize| (token * kv_heads + head / (heads / kv_heads)) * head_dim;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use half::f16;
 use pelton_kernels::blocks::BlockFormat;
 use pelton_kernels::decode::WeightFormat;
 
@@ -89,6 +90,7 @@ fn describe(config: &DecoderConfig, precision: Precision, name: &str, span: Span
         shape: if vector { vec![span.cols] } else { vec![span.rows, span.cols] },
         kind: match format {
             WeightFormat::F32 => GgufKind::F32,
+            WeightFormat::F16 => GgufKind::F16,
             WeightFormat::Blocks(format) => GgufKind::Blocks(format),
         },
     }
@@ -121,7 +123,11 @@ fn write_tensor(
                 quantize_rows(format, &weights, span.cols, &mut blocks);
                 writer.write(&blocks)?;
             }
-            _ => writer.write(&bytes_of(&weights))?,
+            GgufKind::F16 => {
+                let halves = weights.iter().map(|&weight| f16::from_f32(weight).to_le_bytes());
+                writer.write(&halves.flatten().collect::<Vec<u8>>())?;
+            }
+            GgufKind::F32 | GgufKind::Bf16 => writer.write(&bytes_of(&weights))?,
         }
         progress(weights.len());
     }
@@ -144,6 +150,7 @@ fn bytes_of(weights: &[f32]) -> Vec<u8> {
 fn file_type(precision: Precision) -> i64 {
     match precision {
         Precision::F32 => 0,
+        Precision::F16 => 1,
         Precision::Q8_0 => 7,
         Precision::Q4K => 14,
         Precision::Q4KM => 15,
