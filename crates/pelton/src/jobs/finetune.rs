@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use pelton_client::{Client, escape};
 use pelton_datasets::{DatasetRow, Split, pick};
+use pelton_finetune::{BasePrecision, FinetuneMethod, FinetuneSpec, Hyperparameters, TrainingRows};
 use pelton_model::{BaseModel, DecoderConfig, Layout, Projection};
 use pelton_tokens::{Message, TextCodec};
 use pelton_trainer::{
@@ -22,99 +23,17 @@ use pelton_trainer::{
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-#[derive(Deserialize)]
-struct Spec {
-    name: String,
-    base: String,
-    dataset: Option<String>,
-    preferences: Option<String>,
-    #[serde(default)]
-    method: Trains,
-    #[serde(default)]
-    base_precision: BasePrecision,
-    preference_beta: Option<f64>,
-    teacher: Option<String>,
-    distillation_weight: Option<f64>,
-    distillation_temperature: Option<f64>,
-    #[serde(default)]
-    merge: bool,
-    train_rows: Option<u64>,
-    seed: u64,
-    shuffle_labels: bool,
-    rank: Option<u32>,
-    alpha: Option<u32>,
-    learning_rate: Option<f64>,
-    epochs: Option<f64>,
-    batch_tokens: Option<u32>,
-    rehearsal: Option<f64>,
-    kl_to_base: Option<f64>,
-    max_minutes: Option<f64>,
-}
-
-/// What is trained.
-#[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-enum Trains {
-    #[default]
-    Lora,
-    Full,
-}
-
-/// How the base is kept meanwhile.
-#[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
-enum BasePrecision {
-    #[default]
-    #[serde(rename = "f32")]
-    F32,
-    #[serde(rename = "q8_0")]
-    Q8_0,
-}
-
-impl Spec {
-    /// What is learned from, for people.
-    fn source(&self) -> &str {
-        self.dataset.as_deref().or(self.preferences.as_deref()).unwrap_or("nothing")
-    }
-}
-
-/// What holds where the request says nothing. Chosen on development data of the telco desk.
-mod defaults {
-    pub const RANK: u32 = 16;
-    pub const LEARNING_RATE: f64 = 1e-3;
-    /// All weights move together and need smaller steps than an adapter.
-    pub const FULL_LEARNING_RATE: f64 = 1e-4;
-    /// Pairs pull harder than answers: a sum over all their tokens moves at once.
-    pub const PREFERENCE_LEARNING_RATE: f64 = 2e-4;
-    pub const PREFERENCE_EPOCHS: f64 = 3.0;
-    /// Pairs from which on some are held out.
-    pub const HOLD_OUT_FROM: usize = 20;
-    pub const HELD_OUT: f64 = 0.1;
-    /// Tokens of a teacher's distribution that are kept.
-    pub const TEACHER_TOKENS: usize = 32;
-    pub const DISTILLATION_WEIGHT: f64 = 0.5;
-    pub const TEMPERATURE: f64 = 2.0;
-    pub const BETA: f64 = 0.1;
-    pub const BATCH_TOKENS: u32 = 1_024;
-    pub const REHEARSAL: f64 = 0.4;
-    pub const KL_TO_BASE: f64 = 1.0;
-    /// Passes over few rows; many rows need fewer.
-    pub const MOST_EPOCHS: f64 = 10.0;
-    /// Rows seen in all, about: few rows are passed over more often.
-    pub const ROWS_SEEN: f64 = 2_000.0;
-    pub const LEAST_EPOCHS: f64 = 4.0;
-    /// Rehearsal examples that a run mixes in, from which each step draws.
-    pub const REHEARSAL_EXAMPLES: u64 = 2_000;
-    /// Validations without improvement after which training stops.
-    pub const PATIENCE: u32 = 5;
-}
+/// Tokens of a teacher's distribution that are kept.
+const TEACHER_TOKENS: usize = 32;
+/// Rehearsal examples that a run mixes in, from which each step draws.
+const REHEARSAL_EXAMPLES: u64 = 2_000;
 
 pub async fn run(task: Task) -> anyhow::Result<Value> {
-    let spec: Spec = serde_json::from_value(task.spec.clone()).context("the job's spec")?;
+    let spec: FinetuneSpec = serde_json::from_value(task.spec.clone()).context("the job's spec")?;
     task.report.progress(0, None, "steps", "fetching base and rows");
     let base = fetch_model(&task.client, &spec.base, &task.folder.join("base")).await?;
     let teacher = match &spec.teacher {
@@ -149,7 +68,7 @@ struct Fetched {
     rows: Rows,
 }
 
-async fn fetch_rows(client: &Client, spec: &Spec) -> anyhow::Result<Rows> {
+async fn fetch_rows(client: &Client, spec: &FinetuneSpec) -> anyhow::Result<Rows> {
     if let Some(digest) = &spec.preferences {
         let path = format!("/api/v1/blobs/{}", escape(digest));
         return Ok(Rows::Preferences(client.download(&path).await?));
@@ -169,7 +88,7 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn describe(&self, spec: &Spec) -> String {
+    fn describe(&self, spec: &FinetuneSpec) -> String {
         let kind =
             if spec.preferences.is_some() { "preference pairs" } else { "training examples" };
         let held_out = (self.examples as f64 * self.config.validation_fraction).round() as usize;
@@ -184,7 +103,7 @@ impl Prepared {
     }
 }
 
-fn prepare(spec: &Spec, fetched: &Fetched, threads: usize) -> anyhow::Result<Prepared> {
+fn prepare(spec: &FinetuneSpec, fetched: &Fetched, threads: usize) -> anyhow::Result<Prepared> {
     let model = DecoderConfig::load(&fetched.base)?;
     let codec = TextCodec::load(&fetched.base)?;
     let (longest, vocab) = (model.max_position_embeddings, model.vocab_size);
@@ -198,17 +117,21 @@ fn prepare(spec: &Spec, fetched: &Fetched, threads: usize) -> anyhow::Result<Pre
         }
     };
     let examples = data.examples_or_pairs();
-    let share = spec.rehearsal.unwrap_or(defaults::REHEARSAL);
-    // Only the built-in base says what it was trained on; pairs hold to the base by themselves.
-    if share > 0.0 && spec.base.starts_with("pelton/pelton-tiny@") && spec.preferences.is_none() {
+    // Only the built-in base says what it was trained on.
+    if Hyperparameters::wants_rehearsal(spec) && spec.base.starts_with("pelton/pelton-tiny@") {
         data.rehearsal = rehearsal(&encoder, spec.seed)?;
     }
-    let config = config(spec, examples, share, &data, threads);
+    let rows = TrainingRows {
+        examples: examples as u64,
+        validates: !data.validation.is_empty(),
+        rehearses: !data.rehearsal.is_empty(),
+    };
+    let config = config(spec.method, Hyperparameters::of(spec, rows), threads);
     Ok(Prepared { model, config, examples, data })
 }
 
 /// The rows that the request asks for.
-fn chosen(spec: &Spec, rows: &[DatasetRow]) -> anyhow::Result<Vec<DatasetRow>> {
+fn chosen(spec: &FinetuneSpec, rows: &[DatasetRow]) -> anyhow::Result<Vec<DatasetRow>> {
     let limit = spec.train_rows.map(usize::try_from).transpose()?;
     let mut chosen: Vec<DatasetRow> =
         pick(rows, Split::Train, limit, spec.seed).into_iter().cloned().collect();
@@ -218,67 +141,61 @@ fn chosen(spec: &Spec, rows: &[DatasetRow]) -> anyhow::Result<Vec<DatasetRow>> {
     Ok(chosen)
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "counts of epochs"
-)]
-fn config(
-    spec: &Spec,
-    examples: usize,
-    share: f64,
-    data: &TrainData,
-    threads: usize,
-) -> TrainConfig {
-    let (rehearses, validates) = (!data.rehearsal.is_empty(), !data.validation.is_empty());
-    let pairs = spec.preferences.is_some();
-    let full = spec.method == Trains::Full;
-    let rank = spec.rank.unwrap_or(defaults::RANK);
-    let epochs = spec.epochs.unwrap_or_else(|| {
-        if pairs {
-            return defaults::PREFERENCE_EPOCHS;
-        }
-        (defaults::ROWS_SEEN / examples.max(1) as f64)
-            .clamp(defaults::LEAST_EPOCHS, defaults::MOST_EPOCHS)
-    });
-    let learning_rate = match (full, pairs) {
-        (true, _) => defaults::FULL_LEARNING_RATE,
-        (false, true) => defaults::PREFERENCE_LEARNING_RATE,
-        (false, false) => defaults::LEARNING_RATE,
-    };
-    let holds_out = pairs && examples >= defaults::HOLD_OUT_FROM;
-    let lora = Method::Lora {
-        rank: rank as usize,
-        alpha: f64::from(spec.alpha.unwrap_or(2 * rank)),
-        targets: Projection::ALL.to_vec(),
-        rank_stabilized: false,
-    };
-    // The divergence needs the base unchanged beside what is trained.
-    let kl_to_base = spec.kl_to_base.unwrap_or(if full { 0.0 } else { defaults::KL_TO_BASE });
+fn config(method: FinetuneMethod, numbers: Hyperparameters, threads: usize) -> TrainConfig {
+    let Hyperparameters {
+        rank,
+        alpha,
+        rank_stabilized,
+        learning_rate,
+        warmup_steps,
+        betas,
+        epsilon,
+        weight_decay,
+        clip_norm,
+        batch_tokens,
+        epochs,
+        seed,
+        patience,
+        held_out,
+        rehearsal,
+        kl_to_base,
+        preference_beta,
+        distillation_weight,
+        distillation_temperature,
+    } = numbers;
+    let targets = Projection::ALL.to_vec();
     TrainConfig {
-        method: if full { Method::Full } else { lora },
+        method: match method {
+            FinetuneMethod::Full => Method::Full,
+            FinetuneMethod::Lora => {
+                Method::Lora { rank: rank as usize, alpha, targets, rank_stabilized }
+            }
+        },
         optimizer: Optimizer::Adamw,
-        learning_rate: spec.learning_rate.unwrap_or(learning_rate),
-        schedule: Schedule { warmup_steps: 10, decay: Decay::Linear, hold: 0.0 },
-        batch_tokens: spec.batch_tokens.unwrap_or(defaults::BATCH_TOKENS) as usize,
-        length: RunLength::Epochs(epochs.ceil() as u64),
-        seed: spec.seed,
+        learning_rate,
+        schedule: Schedule { warmup_steps, decay: Decay::Linear, hold: 0.0 },
+        betas,
+        epsilon,
+        weight_decay,
+        clip_norm,
+        batch_tokens: batch_tokens as usize,
+        length: RunLength::Epochs(epochs),
+        seed,
         threads,
-        patience: (validates || holds_out).then_some(defaults::PATIENCE),
+        patience,
         checkpoint_interval: 10,
-        rehearsal_fraction: if rehearses { share } else { 0.0 },
-        kl_to_base: if rehearses { kl_to_base } else { 0.0 },
-        validation_fraction: if holds_out { defaults::HELD_OUT } else { 0.0 },
-        preference_beta: spec.preference_beta.unwrap_or(defaults::BETA),
-        distillation_weight: spec.distillation_weight.unwrap_or(defaults::DISTILLATION_WEIGHT),
-        distillation_temperature: spec.distillation_temperature.unwrap_or(defaults::TEMPERATURE),
+        rehearsal_fraction: rehearsal,
+        kl_to_base,
+        validation_fraction: held_out,
+        preference_beta,
+        distillation_weight,
+        distillation_temperature,
         ..TrainConfig::default()
     }
 }
 
 fn rehearsal(encoder: &Encoder<'_>, seed: u64) -> anyhow::Result<Vec<Example>> {
-    (0..defaults::REHEARSAL_EXAMPLES)
+    (0..REHEARSAL_EXAMPLES)
         .map(|index| {
             let item = pelton_tiny::regression::rehearsal(seed, index);
             let messages: Vec<Message> = item
@@ -324,7 +241,11 @@ impl Loaded {
 
 /// Memory that the job takes before or after the run: the teacher with its logits; or, to merge, the base, its
 /// changed copy and the file twice.
-fn bytes_beside(spec: &Spec, fetched: &Fetched, prepared: &Prepared) -> anyhow::Result<u64> {
+fn bytes_beside(
+    spec: &FinetuneSpec,
+    fetched: &Fetched,
+    prepared: &Prepared,
+) -> anyhow::Result<u64> {
     let weights = |model: &DecoderConfig| anyhow::Ok(4 * Layout::new(model)?.len as u64);
     let merging = if spec.merge { 4 * weights(&prepared.model)? } else { 0 };
     let Some(folder) = &fetched.teacher else { return Ok(merging) };
@@ -347,13 +268,12 @@ fn ask_teacher(fetched: &Fetched, prepared: &mut Prepared, report: Report) -> an
     report.progress(0, None, "steps", "asking the teacher");
     let teacher = BaseModel::load(folder)?;
     let threads = prepared.config.threads;
-    prepared.data.teacher =
-        teach(&teacher, prepared.data.training(), defaults::TEACHER_TOKENS, threads)?;
+    prepared.data.teacher = teach(&teacher, prepared.data.training(), TEACHER_TOKENS, threads)?;
     Ok(())
 }
 
 fn run_training(
-    spec: &Spec,
+    spec: &FinetuneSpec,
     fetched: &Fetched,
     mut prepared: Prepared,
     folder: &Path,
@@ -442,7 +362,11 @@ fn copy_companions(from: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn publish(task: &Task, spec: &Spec, outcome: &TrainOutcome) -> anyhow::Result<Value> {
+async fn publish(
+    task: &Task,
+    spec: &FinetuneSpec,
+    outcome: &TrainOutcome,
+) -> anyhow::Result<Value> {
     let folder = task.folder.join("output");
     let card = card(spec, outcome);
     let mut files = Vec::new();
@@ -476,12 +400,12 @@ async fn publish(task: &Task, spec: &Spec, outcome: &TrainOutcome) -> anyhow::Re
     }))
 }
 
-fn card(spec: &Spec, outcome: &TrainOutcome) -> String {
+fn card(spec: &FinetuneSpec, outcome: &TrainOutcome) -> String {
     let report: &TrainReport = &outcome.report;
     let what = match (spec.method, &outcome.trained) {
-        (Trains::Full, _) => "All weights of",
-        (Trains::Lora, Trained::Adapter(_)) => "A LoRA adapter for",
-        (Trains::Lora, Trained::Model(_)) => "A LoRA adapter merged into",
+        (FinetuneMethod::Full, _) => "All weights of",
+        (FinetuneMethod::Lora, Trained::Adapter(_)) => "A LoRA adapter for",
+        (FinetuneMethod::Lora, Trained::Model(_)) => "A LoRA adapter merged into",
     };
     let stopped = match report.stopped {
         StopReason::Completed => "went its whole length",

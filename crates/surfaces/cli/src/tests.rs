@@ -331,3 +331,42 @@ async fn wrong_arguments_are_refused_before_anything_is_sent() {
         assert!(text.contains(said), "{arguments}: {text}");
     }
 }
+
+#[tokio::test]
+async fn a_fine_tune_is_rendered_as_a_manifest_and_nothing_else_is_printed() {
+    let rendered = json!({ "manifest": "kind: Job\n", "notes": ["mind this"] });
+    let text = tell(
+        "finetune render desk --dataset telco@1 --image trl:1 --server-url https://pelton.example \
+         --nodes 2 --storage-claim work --api-key-secret keys/pelton",
+        vec![(200, rendered)],
+    )
+    .await;
+    let (asked, printed) = text.split_once("---\n").unwrap();
+    assert_eq!(printed, "kind: Job\n");
+    let request: Value =
+        serde_json::from_str(asked.trim().strip_prefix("POST /api/v1/finetunes/render ").unwrap())
+            .unwrap();
+    assert_eq!(request["finetune"]["dataset"], "telco@1");
+    let cluster = json!({
+        "target": "kubernetes", "image": "trl:1", "server_url": "https://pelton.example",
+        "namespace": null, "service_account": null,
+        "api_key_secret": "keys", "api_key_secret_key": "pelton",
+        "nodes": 2, "gpus_per_node": 1, "gpu_resource": "nvidia.com/gpu", "sharding": "none",
+        "cpu": "4", "memory": "16Gi", "storage_claim": "work", "precision": null,
+        "micro_batch_tokens": 8192,
+    });
+    assert_eq!(request["cluster"], cluster);
+}
+
+#[tokio::test]
+async fn a_manifest_goes_to_a_file_with_what_to_do_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("job.yaml");
+    let rendered = json!({ "manifest": "kind: Job\n", "notes": ["mind this"] });
+    let arguments =
+        format!("finetune render desk --dataset telco@1 --image trl:1 --output {}", file.display());
+    let text = tell(&arguments, vec![(200, rendered)]).await;
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "kind: Job\n");
+    assert!(text.contains("`kubectl apply -f ") && text.ends_with("mind this\n"), "{text}");
+    assert!(text.contains("\"server_url\":\"http://127.0.0.1:"), "{text}");
+}

@@ -165,33 +165,71 @@ pub async fn list_logs(
 pub async fn create_finetune(
     State(api): Shared,
     Caller(caller): Caller,
-    Body(mut request): Body<FinetuneRequest>,
+    Body(request): Body<FinetuneRequest>,
 ) -> Made<Job> {
     caller.require(Scope::Write)?;
+    let Resolved { base: _, source, request } = resolve(&api, &caller, request).await?;
+    let title = format!("Fine-tune {} on {}", request.name, source.describe());
+    enqueue(&api, &caller, Work { kind: "finetune", title, spec: json!(request) }).await
+}
+
+/// A request whose names say which version they mean.
+pub struct Resolved {
+    /// The base.
+    pub base: store::Model,
+    /// What is learned from.
+    pub source: LearnsFrom,
+    /// The request.
+    pub request: FinetuneRequest,
+}
+
+/// What is learned from.
+pub enum LearnsFrom {
+    /// A dataset version.
+    Dataset(Box<store::DatasetVersion>),
+    /// A file of preference pairs.
+    Preferences(Digest),
+}
+
+impl LearnsFrom {
+    fn describe(&self) -> &str {
+        match self {
+            Self::Dataset(version) => &version.name,
+            Self::Preferences(_) => "preference pairs",
+        }
+    }
+}
+
+/// Checks a request, and gives names without a version one: what is trained on must not change while the job
+/// waits.
+pub async fn resolve(
+    api: &Api,
+    caller: &OpContext,
+    mut request: FinetuneRequest,
+) -> Result<Resolved, ApiError> {
     check(&request)?;
-    // What is trained on must not change while the job waits: names without a version get one.
-    let base = api.store.model_get(&caller, &request.base).await?;
+    let base = api.store.model_get(caller, &request.base).await?;
     if base.kind != store::ModelKind::Base {
         let message = format!("`{}` is an adapter: train on its base", base.reference);
         return Err(ApiError::new(Code::Unprocessable, message));
     }
     let source = match (&request.dataset, &request.preferences) {
         (Some(dataset), None) => {
-            let dataset = api.store.dataset_version_get(&caller, dataset).await?;
+            let dataset = api.store.dataset_version_get(caller, dataset).await?;
             if dataset.rows.train == 0 {
                 let message = format!("`{}` has no training rows", dataset.name);
                 return Err(ApiError::new(Code::Unprocessable, message));
             }
             request.dataset = Some(dataset.name.clone());
-            dataset.name
+            LearnsFrom::Dataset(Box::new(dataset))
         }
         (None, Some(digest)) => {
             let digest: Digest = parse(digest)?;
-            manifest::size(&api, digest).await?;
+            manifest::size(api, digest).await?;
             // The job reads it by its digest, which only what is referred to may be.
             let owner = store::ArtifactOwner { kind: "preferences".into(), id: digest.hex() };
-            api.store.artifact_ref_add(&caller, &owner, &[digest]).await?;
-            "preference pairs".to_owned()
+            api.store.artifact_ref_add(caller, &owner, &[digest]).await?;
+            LearnsFrom::Preferences(digest)
         }
         _ => {
             let message = "give either `dataset` or `preferences`";
@@ -199,16 +237,15 @@ pub async fn create_finetune(
         }
     };
     if let Some(teacher) = &request.teacher {
-        let teacher = api.store.model_get(&caller, teacher).await?;
+        let teacher = api.store.model_get(caller, teacher).await?;
         if teacher.kind != store::ModelKind::Base {
             let message = format!("`{}` is an adapter: give a base as teacher", teacher.reference);
             return Err(ApiError::new(Code::Unprocessable, message));
         }
         request.teacher = Some(teacher.reference);
     }
-    request.base = base.reference;
-    let title = format!("Fine-tune {} on {source}", request.name);
-    enqueue(&api, &caller, Work { kind: "finetune", title, spec: json!(request) }).await
+    request.base.clone_from(&base.reference);
+    Ok(Resolved { base, source, request })
 }
 
 fn check(request: &FinetuneRequest) -> Result<(), ApiError> {

@@ -10,6 +10,7 @@ pub mod jobs;
 pub mod keys;
 pub mod models;
 pub mod releases;
+pub mod render;
 pub mod rollouts;
 pub mod server;
 pub mod traces;

@@ -11,5 +11,6 @@ pub mod model;
 pub mod overview;
 pub mod page;
 pub mod release;
+pub mod render;
 pub mod rollout;
 pub mod trace;
