@@ -2,7 +2,7 @@
 //! is one.
 
 mod examples;
-mod preflight;
+pub(super) mod preflight;
 
 use self::examples::Encoder;
 use super::evaluate::split_rows;
@@ -22,44 +22,45 @@ use pelton_trainer::{
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-#[derive(Deserialize)]
-struct Spec {
-    name: String,
-    base: String,
-    dataset: Option<String>,
-    preferences: Option<String>,
+#[derive(Deserialize, Default, Clone)]
+pub(super) struct Spec {
+    pub(super) name: String,
+    pub(super) base: String,
+    pub(super) dataset: Option<String>,
+    pub(super) preferences: Option<String>,
     #[serde(default)]
-    method: Trains,
+    pub(super) method: Trains,
     #[serde(default)]
-    base_precision: BasePrecision,
-    preference_beta: Option<f64>,
-    teacher: Option<String>,
-    distillation_weight: Option<f64>,
-    distillation_temperature: Option<f64>,
+    pub(super) base_precision: BasePrecision,
+    pub(super) preference_beta: Option<f64>,
+    pub(super) teacher: Option<String>,
+    pub(super) distillation_weight: Option<f64>,
+    pub(super) distillation_temperature: Option<f64>,
     #[serde(default)]
-    merge: bool,
-    train_rows: Option<u64>,
-    seed: u64,
-    shuffle_labels: bool,
-    rank: Option<u32>,
-    alpha: Option<u32>,
-    learning_rate: Option<f64>,
-    epochs: Option<f64>,
-    batch_tokens: Option<u32>,
-    rehearsal: Option<f64>,
-    kl_to_base: Option<f64>,
-    max_minutes: Option<f64>,
+    pub(super) merge: bool,
+    pub(super) train_rows: Option<u64>,
+    pub(super) seed: u64,
+    pub(super) shuffle_labels: bool,
+    pub(super) rank: Option<u32>,
+    pub(super) alpha: Option<u32>,
+    pub(super) targets: Option<Targets>,
+    pub(super) learning_rate: Option<f64>,
+    pub(super) epochs: Option<f64>,
+    pub(super) batch_tokens: Option<u32>,
+    pub(super) rehearsal: Option<f64>,
+    pub(super) kl_to_base: Option<f64>,
+    pub(super) max_minutes: Option<f64>,
 }
 
 /// What is trained.
 #[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
-enum Trains {
+pub(super) enum Trains {
     #[default]
     Lora,
     Full,
@@ -67,7 +68,7 @@ enum Trains {
 
 /// How the base is kept meanwhile.
 #[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
-enum BasePrecision {
+pub(super) enum BasePrecision {
     #[default]
     #[serde(rename = "f32")]
     F32,
@@ -75,10 +76,43 @@ enum BasePrecision {
     Q8_0,
 }
 
+/// The linear layers that get a low-rank pair.
+#[derive(Deserialize, Serialize, Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Targets {
+    #[default]
+    All,
+    Attention,
+    Mlp,
+}
+
+impl Targets {
+    fn projections(self) -> &'static [Projection] {
+        use Projection::{Down, Gate, Key, Output, Query, Up, Value};
+        match self {
+            Self::All => &Projection::ALL,
+            Self::Attention => &[Query, Key, Value, Output],
+            Self::Mlp => &[Gate, Up, Down],
+        }
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Attention => "attention",
+            Self::Mlp => "mlp",
+        }
+    }
+}
+
 impl Spec {
     /// What is learned from, for people.
     fn source(&self) -> &str {
         self.dataset.as_deref().or(self.preferences.as_deref()).unwrap_or("nothing")
+    }
+
+    fn rehearsal_share(&self) -> f64 {
+        self.rehearsal.unwrap_or(defaults::REHEARSAL)
     }
 }
 
@@ -134,22 +168,33 @@ pub async fn run(task: Task) -> anyhow::Result<Value> {
         anyhow::Ok((outcome, spec))
     })
     .await??;
-    publish(&task, &spec, &outcome).await
+    let model = publish(&task, &card(&spec, &outcome), &outcome).await?;
+    let report = &outcome.report;
+    Ok(json!({
+        "model": model,
+        "steps": report.steps,
+        "tokens": report.tokens,
+        "train_seconds": report.seconds,
+        "initial_val_loss": report.initial_val_loss,
+        "best_val_loss": report.best_val_loss,
+        "best_step": report.best_step,
+        "stopped": report.stopped,
+    }))
 }
 
 /// What the run learns from, as it came.
-enum Rows {
+pub(super) enum Rows {
     Answers { train: Vec<DatasetRow>, validation: Vec<DatasetRow> },
     Preferences(Bytes),
 }
 
-struct Fetched {
-    base: PathBuf,
-    teacher: Option<PathBuf>,
-    rows: Rows,
+pub(super) struct Fetched {
+    pub(super) base: PathBuf,
+    pub(super) teacher: Option<PathBuf>,
+    pub(super) rows: Rows,
 }
 
-async fn fetch_rows(client: &Client, spec: &Spec) -> anyhow::Result<Rows> {
+pub(super) async fn fetch_rows(client: &Client, spec: &Spec) -> anyhow::Result<Rows> {
     if let Some(digest) = &spec.preferences {
         let path = format!("/api/v1/blobs/{}", escape(digest));
         return Ok(Rows::Preferences(client.download(&path).await?));
@@ -161,15 +206,23 @@ async fn fetch_rows(client: &Client, spec: &Spec) -> anyhow::Result<Rows> {
     })
 }
 
-struct Prepared {
-    model: DecoderConfig,
-    data: TrainData,
-    config: TrainConfig,
-    examples: usize,
+pub(super) struct Prepared {
+    pub(super) model: DecoderConfig,
+    pub(super) data: TrainData,
+    pub(super) config: TrainConfig,
+    pub(super) examples: usize,
 }
 
 impl Prepared {
-    fn describe(&self, spec: &Spec) -> String {
+    /// The settings of a run with other hyperparameters on the same data.
+    pub(super) fn config_for(&self, spec: &Spec) -> TrainConfig {
+        TrainConfig {
+            memory_limit: self.config.memory_limit,
+            ..config(spec, self.examples, &self.data, self.config.threads)
+        }
+    }
+
+    pub(super) fn describe(&self, spec: &Spec) -> String {
         let kind =
             if spec.preferences.is_some() { "preference pairs" } else { "training examples" };
         let held_out = (self.examples as f64 * self.config.validation_fraction).round() as usize;
@@ -184,7 +237,7 @@ impl Prepared {
     }
 }
 
-fn prepare(spec: &Spec, fetched: &Fetched, threads: usize) -> anyhow::Result<Prepared> {
+pub(super) fn prepare(spec: &Spec, fetched: &Fetched, threads: usize) -> anyhow::Result<Prepared> {
     let model = DecoderConfig::load(&fetched.base)?;
     let codec = TextCodec::load(&fetched.base)?;
     let (longest, vocab) = (model.max_position_embeddings, model.vocab_size);
@@ -198,17 +251,19 @@ fn prepare(spec: &Spec, fetched: &Fetched, threads: usize) -> anyhow::Result<Pre
         }
     };
     let examples = data.examples_or_pairs();
-    let share = spec.rehearsal.unwrap_or(defaults::REHEARSAL);
     // Only the built-in base says what it was trained on; pairs hold to the base by themselves.
-    if share > 0.0 && spec.base.starts_with("pelton/pelton-tiny@") && spec.preferences.is_none() {
+    if spec.rehearsal_share() > 0.0
+        && spec.base.starts_with("pelton/pelton-tiny@")
+        && spec.preferences.is_none()
+    {
         data.rehearsal = rehearsal(&encoder, spec.seed)?;
     }
-    let config = config(spec, examples, share, &data, threads);
+    let config = config(spec, examples, &data, threads);
     Ok(Prepared { model, config, examples, data })
 }
 
 /// The rows that the request asks for.
-fn chosen(spec: &Spec, rows: &[DatasetRow]) -> anyhow::Result<Vec<DatasetRow>> {
+pub(super) fn chosen(spec: &Spec, rows: &[DatasetRow]) -> anyhow::Result<Vec<DatasetRow>> {
     let limit = spec.train_rows.map(usize::try_from).transpose()?;
     let mut chosen: Vec<DatasetRow> =
         pick(rows, Split::Train, limit, spec.seed).into_iter().cloned().collect();
@@ -224,13 +279,7 @@ fn chosen(spec: &Spec, rows: &[DatasetRow]) -> anyhow::Result<Vec<DatasetRow>> {
     clippy::cast_sign_loss,
     reason = "counts of epochs"
 )]
-fn config(
-    spec: &Spec,
-    examples: usize,
-    share: f64,
-    data: &TrainData,
-    threads: usize,
-) -> TrainConfig {
+fn config(spec: &Spec, examples: usize, data: &TrainData, threads: usize) -> TrainConfig {
     let (rehearses, validates) = (!data.rehearsal.is_empty(), !data.validation.is_empty());
     let pairs = spec.preferences.is_some();
     let full = spec.method == Trains::Full;
@@ -251,7 +300,7 @@ fn config(
     let lora = Method::Lora {
         rank: rank as usize,
         alpha: f64::from(spec.alpha.unwrap_or(2 * rank)),
-        targets: Projection::ALL.to_vec(),
+        targets: spec.targets.unwrap_or_default().projections().to_vec(),
         rank_stabilized: false,
     };
     // The divergence needs the base unchanged beside what is trained.
@@ -267,7 +316,7 @@ fn config(
         threads,
         patience: (validates || holds_out).then_some(defaults::PATIENCE),
         checkpoint_interval: 10,
-        rehearsal_fraction: if rehearses { share } else { 0.0 },
+        rehearsal_fraction: if rehearses { spec.rehearsal_share() } else { 0.0 },
         kl_to_base: if rehearses { kl_to_base } else { 0.0 },
         validation_fraction: if holds_out { defaults::HELD_OUT } else { 0.0 },
         preference_beta: spec.preference_beta.unwrap_or(defaults::BETA),
@@ -301,20 +350,20 @@ fn deal_out_answers(rows: &mut [DatasetRow], seed: u64) {
 }
 
 /// The base as the run needs it.
-enum Loaded {
+pub(super) enum Loaded {
     Floats(BaseModel),
     Bytes(QuantizedBase),
 }
 
 impl Loaded {
-    fn load(folder: &Path, precision: BasePrecision) -> Result<Self, TrainError> {
+    pub(super) fn load(folder: &Path, precision: BasePrecision) -> Result<Self, TrainError> {
         match precision {
             BasePrecision::F32 => Ok(Self::Floats(BaseModel::load(folder)?)),
             BasePrecision::Q8_0 => Ok(Self::Bytes(QuantizedBase::load(folder)?)),
         }
     }
 
-    fn base(&self) -> Base<'_> {
+    pub(super) fn base(&self) -> Base<'_> {
         match self {
             Self::Floats(model) => model.into(),
             Self::Bytes(base) => base.into(),
@@ -385,12 +434,7 @@ fn run_training(
     std::fs::create_dir_all(&checkpoints)?;
     let base = Loaded::load(&fetched.base, spec.base_precision)?;
     let trained = train(base.base(), &data, &config, &checkpoints, &mut observe);
-    let mut outcome = trained.map_err(|error| match error {
-        TrainError::InvalidExample { .. } | TrainError::InvalidConfig(_) => anyhow::Error::from(
-            JobFailure::input(error.to_string(), "Correct the dataset or the settings."),
-        ),
-        other => other.into(),
-    })?;
+    let mut outcome = trained.map_err(failure)?;
     drop(base);
     outcome.name_base(&spec.base);
     let output = folder.join("output");
@@ -406,7 +450,17 @@ fn run_training(
     Ok(outcome)
 }
 
-fn metrics(progress: &Progress) -> Value {
+/// A fault of what was asked for is told as such.
+pub(super) fn failure(error: TrainError) -> anyhow::Error {
+    match error {
+        TrainError::InvalidExample { .. } | TrainError::InvalidConfig(_) => {
+            JobFailure::input(error.to_string(), "Correct the dataset or the settings.").into()
+        }
+        other => other.into(),
+    }
+}
+
+pub(super) fn metrics(progress: &Progress) -> Value {
     let mut values = json!({
         "loss": progress.loss,
         "val_loss": progress.val_loss,
@@ -442,9 +496,13 @@ fn copy_companions(from: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn publish(task: &Task, spec: &Spec, outcome: &TrainOutcome) -> anyhow::Result<Value> {
+/// Publishes what is in the job's output folder, with the card, and answers the model's name.
+pub(super) async fn publish(
+    task: &Task,
+    card: &str,
+    outcome: &TrainOutcome,
+) -> anyhow::Result<String> {
     let folder = task.folder.join("output");
-    let card = card(spec, outcome);
     let mut files = Vec::new();
     for entry in std::fs::read_dir(&folder)? {
         let path = entry?.path();
@@ -452,31 +510,21 @@ async fn publish(task: &Task, spec: &Spec, outcome: &TrainOutcome) -> anyhow::Re
         let digest = task.client.upload(Bytes::from(std::fs::read(&path)?)).await?;
         files.push(json!({ "path": name, "digest": digest }));
     }
-    let digest = task.client.upload(Bytes::from(card.clone())).await?;
+    let digest = task.client.upload(Bytes::from(card.to_owned())).await?;
     files.push(json!({ "path": "README.md", "digest": digest }));
-    let report = &outcome.report;
     let output = json!({
         "files": files,
         "card": card,
-        "hyperparameters": report.config,
+        "hyperparameters": outcome.report.config,
     });
     let path = format!("/api/v1/jobs/{}/outputs/model", task.id);
     let model: Value = task.client.post(&path, &output).await?;
     // Checkpoints are as large as the model; what came out is stored.
     let _ = std::fs::remove_dir_all(&task.folder);
-    Ok(json!({
-        "model": model["ref"],
-        "steps": report.steps,
-        "tokens": report.tokens,
-        "train_seconds": report.seconds,
-        "initial_val_loss": report.initial_val_loss,
-        "best_val_loss": report.best_val_loss,
-        "best_step": report.best_step,
-        "stopped": report.stopped,
-    }))
+    Ok(model["ref"].as_str().context("a model has a name")?.to_owned())
 }
 
-fn card(spec: &Spec, outcome: &TrainOutcome) -> String {
+pub(super) fn card(spec: &Spec, outcome: &TrainOutcome) -> String {
     let report: &TrainReport = &outcome.report;
     let what = match (spec.method, &outcome.trained) {
         (Trains::Full, _) => "All weights of",
@@ -513,7 +561,11 @@ fn card(spec: &Spec, outcome: &TrainOutcome) -> String {
 
 /// Fetches a model's files into a folder; one from an earlier attempt is complete, since it gets its name
 /// last.
-async fn fetch_model(client: &Client, reference: &str, folder: &Path) -> anyhow::Result<PathBuf> {
+pub(super) async fn fetch_model(
+    client: &Client,
+    reference: &str,
+    folder: &Path,
+) -> anyhow::Result<PathBuf> {
     let complete = folder.to_owned();
     if complete.exists() {
         return Ok(complete);

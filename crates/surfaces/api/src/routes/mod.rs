@@ -11,6 +11,7 @@ pub mod keys;
 pub mod models;
 pub mod releases;
 pub mod rollouts;
+pub mod searches;
 pub mod server;
 pub mod traces;
 

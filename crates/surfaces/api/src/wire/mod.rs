@@ -12,4 +12,5 @@ pub mod overview;
 pub mod page;
 pub mod release;
 pub mod rollout;
+pub mod search;
 pub mod trace;
