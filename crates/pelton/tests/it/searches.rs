@@ -1,5 +1,6 @@
 //! Searches of hyperparameters, as jobs from their request to the adapter and the report that they publish.
 
+use crate::finetunes::dataset;
 use crate::served::finished;
 use crate::server::{Server, kill, pause};
 use pelton_client::{ClientError, escape};
@@ -8,21 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// A dataset of 40 rows without a part for validation.
-async fn dataset(server: &Server) {
-    let row = |number: u32| {
-        let messages = json!([{ "role": "user", "content": format!("Say {number} twice.") }]);
-        format!("{}\n", json!({ "messages": messages, "answer": format!("{number} {number}") }))
-    };
-    let rows: String = (0..40).map(row).collect();
-    let digest = server.client.upload(rows.into()).await.unwrap();
-    let build = json!({
-        "source": { "kind": "blob", "digest": digest },
-        "split": { "train": 1.0, "validation": 0.0, "test": 0.0 },
-    });
-    let job: Value = server.client.post("/api/v1/datasets/twice/versions", &build).await.unwrap();
-    assert_eq!(finished(server, &job).await["state"], "succeeded");
-}
+/// Rows, of which a tenth is held out.
+const ROWS: u32 = 40;
 
 fn request(name: &str, extra: &Value) -> Value {
     let mut request = json!({
@@ -96,7 +84,7 @@ fn timeless(report: &Value) -> Value {
 async fn every_method_finds_an_adapter_within_its_budget() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]).await;
-    dataset(&server).await;
+    dataset(&server, ROWS).await;
 
     // Successive halving: a third goes on to each rung.
     let budget = 60_000;
@@ -192,10 +180,10 @@ async fn a_killed_search_ends_as_if_nothing_had_happened() {
     let folder = tempfile::tempdir().unwrap();
     let mut moments = ChaCha8Rng::seed_from_u64(4);
     let server = Server::start(folder.path(), &[]).await;
-    dataset(&server).await;
+    dataset(&server, ROWS).await;
     for (name, extra) in [
-        ("halving", json!({ "trials": 9, "epochs": 90, "budget_tokens": 1_000_000 })),
-        ("tpe", json!({ "method": "tpe", "trials": 9, "epochs": { "from": 20, "to": 30 } })),
+        ("halving", json!({ "trials": 9, "epochs": 60, "budget_tokens": 1_000_000 })),
+        ("tpe", json!({ "method": "tpe", "trials": 9, "epochs": { "from": 15, "to": 20 } })),
     ] {
         let undisturbed = search(&server, name, &extra).await;
         assert_eq!(undisturbed["state"], "succeeded", "{undisturbed}");
@@ -237,7 +225,7 @@ async fn a_killed_search_ends_as_if_nothing_had_happened() {
 async fn searches_that_cannot_be_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]).await;
-    dataset(&server).await;
+    dataset(&server, ROWS).await;
     for (extra, expected) in [
         (json!({ "rank": [4, 300] }), "`rank` is 300: give 1 to 256"),
         (json!({ "rank": [4, 4] }), "`rank` lists 4 twice"),
