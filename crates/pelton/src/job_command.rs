@@ -73,6 +73,7 @@ async fn body(kind: &str, task: Task) -> anyhow::Result<Value> {
     match kind {
         "dataset_build" => jobs::build_dataset::run(task).await,
         "finetune" => jobs::finetune::run(task).await,
+        "finetune_search" => jobs::search::run(task).await,
         "evaluation" => jobs::evaluate::run(task).await,
         _ => anyhow::bail!("this version of Pelton knows no job of kind `{kind}`"),
     }

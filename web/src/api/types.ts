@@ -221,7 +221,7 @@ export interface Model {
 
 // ---- jobs ----------------------------------------------------------------------------------
 
-export type JobKind = 'dataset_build' | 'finetune' | 'evaluation'
+export type JobKind = 'dataset_build' | 'finetune' | 'finetune_search' | 'evaluation'
 export type JobState = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled'
 
 export interface Job {

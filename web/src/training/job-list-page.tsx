@@ -15,7 +15,12 @@ import { FinetuneDialog } from './finetune-dialog'
 import { JobProgress } from './job-progress'
 import { isActive, useJobs } from './job-queries'
 
-export const KIND_NAMES: Record<JobKind, string> = { finetune: 'fine-tune', dataset_build: 'dataset build', evaluation: 'evaluation' }
+export const KIND_NAMES: Record<JobKind, string> = {
+  finetune: 'fine-tune',
+  finetune_search: 'hyperparameter search',
+  dataset_build: 'dataset build',
+  evaluation: 'evaluation',
+}
 
 const COLUMNS: Column<Job>[] = [
   {
@@ -70,7 +75,7 @@ export function JobListPage() {
           value={kind}
           onChange={(e) => set('kind', e.target.value, 'finetune')}
           choices={[
-            ...Object.entries(KIND_NAMES).map(([value, label]) => ({ value, label: `${label}s` })),
+            ...Object.entries(KIND_NAMES).map(([value, label]) => ({ value, label: label.endsWith('ch') ? `${label}es` : `${label}s` })),
             { value: 'all', label: 'all jobs' },
           ]}
         />

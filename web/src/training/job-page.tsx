@@ -66,7 +66,7 @@ function Content({ job }: { job: Job }) {
           />
         </div>
       </Card>
-      {job.kind === 'finetune' && <TrainingCurves job={job} />}
+      {(job.kind === 'finetune' || job.kind === 'finetune_search') && <TrainingCurves job={job} />}
       <div className="grid grid-cols-1 gap-5 lg:grid-cols-2">
         <Card title="Log">
           <LogView id={job.id} active={active} />

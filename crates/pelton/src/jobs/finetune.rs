@@ -2,7 +2,7 @@
 //! is one.
 
 mod examples;
-mod preflight;
+pub(super) mod preflight;
 
 use self::examples::Encoder;
 use super::evaluate::split_rows;
@@ -12,7 +12,9 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use pelton_client::{Client, escape};
 use pelton_datasets::{DatasetRow, Split, pick};
-use pelton_finetune::{BasePrecision, FinetuneMethod, FinetuneSpec, Hyperparameters, TrainingRows};
+use pelton_finetune::{
+    BasePrecision, FinetuneMethod, FinetuneSpec, Hyperparameters, Targets, TrainingRows,
+};
 use pelton_model::{BaseModel, DecoderConfig, Layout, Projection};
 use pelton_tokens::{Message, TextCodec};
 use pelton_trainer::{
@@ -53,22 +55,33 @@ pub async fn run(task: Task) -> anyhow::Result<Value> {
         anyhow::Ok((outcome, spec))
     })
     .await??;
-    publish(&task, &spec, &outcome).await
+    let model = publish(&task, &card(&spec, &outcome), &outcome).await?;
+    let report = &outcome.report;
+    Ok(json!({
+        "model": model,
+        "steps": report.steps,
+        "tokens": report.tokens,
+        "train_seconds": report.seconds,
+        "initial_val_loss": report.initial_val_loss,
+        "best_val_loss": report.best_val_loss,
+        "best_step": report.best_step,
+        "stopped": report.stopped,
+    }))
 }
 
 /// What the run learns from, as it came.
-enum Rows {
+pub(super) enum Rows {
     Answers { train: Vec<DatasetRow>, validation: Vec<DatasetRow> },
     Preferences(Bytes),
 }
 
-struct Fetched {
-    base: PathBuf,
-    teacher: Option<PathBuf>,
-    rows: Rows,
+pub(super) struct Fetched {
+    pub(super) base: PathBuf,
+    pub(super) teacher: Option<PathBuf>,
+    pub(super) rows: Rows,
 }
 
-async fn fetch_rows(client: &Client, spec: &FinetuneSpec) -> anyhow::Result<Rows> {
+pub(super) async fn fetch_rows(client: &Client, spec: &FinetuneSpec) -> anyhow::Result<Rows> {
     if let Some(digest) = &spec.preferences {
         let path = format!("/api/v1/blobs/{}", escape(digest));
         return Ok(Rows::Preferences(client.download(&path).await?));
@@ -80,15 +93,22 @@ async fn fetch_rows(client: &Client, spec: &FinetuneSpec) -> anyhow::Result<Rows
     })
 }
 
-struct Prepared {
-    model: DecoderConfig,
-    data: TrainData,
-    config: TrainConfig,
-    examples: usize,
+pub(super) struct Prepared {
+    pub(super) model: DecoderConfig,
+    pub(super) data: TrainData,
+    pub(super) config: TrainConfig,
+    pub(super) examples: usize,
 }
 
 impl Prepared {
-    fn describe(&self, spec: &FinetuneSpec) -> String {
+    /// The settings of a run with other hyperparameters on the same data.
+    pub(super) fn config_for(&self, spec: &FinetuneSpec) -> TrainConfig {
+        let rows = training_rows(self.examples, &self.data);
+        let config = config(spec.method, Hyperparameters::of(spec, rows), self.config.threads);
+        TrainConfig { memory_limit: self.config.memory_limit, ..config }
+    }
+
+    pub(super) fn describe(&self, spec: &FinetuneSpec) -> String {
         let kind =
             if spec.preferences.is_some() { "preference pairs" } else { "training examples" };
         let held_out = (self.examples as f64 * self.config.validation_fraction).round() as usize;
@@ -103,7 +123,11 @@ impl Prepared {
     }
 }
 
-fn prepare(spec: &FinetuneSpec, fetched: &Fetched, threads: usize) -> anyhow::Result<Prepared> {
+pub(super) fn prepare(
+    spec: &FinetuneSpec,
+    fetched: &Fetched,
+    threads: usize,
+) -> anyhow::Result<Prepared> {
     let model = DecoderConfig::load(&fetched.base)?;
     let codec = TextCodec::load(&fetched.base)?;
     let (longest, vocab) = (model.max_position_embeddings, model.vocab_size);
@@ -121,17 +145,13 @@ fn prepare(spec: &FinetuneSpec, fetched: &Fetched, threads: usize) -> anyhow::Re
     if Hyperparameters::wants_rehearsal(spec) && spec.base.starts_with("pelton/pelton-tiny@") {
         data.rehearsal = rehearsal(&encoder, spec.seed)?;
     }
-    let rows = TrainingRows {
-        examples: examples as u64,
-        validates: !data.validation.is_empty(),
-        rehearses: !data.rehearsal.is_empty(),
-    };
+    let rows = training_rows(examples, &data);
     let config = config(spec.method, Hyperparameters::of(spec, rows), threads);
     Ok(Prepared { model, config, examples, data })
 }
 
 /// The rows that the request asks for.
-fn chosen(spec: &FinetuneSpec, rows: &[DatasetRow]) -> anyhow::Result<Vec<DatasetRow>> {
+pub(super) fn chosen(spec: &FinetuneSpec, rows: &[DatasetRow]) -> anyhow::Result<Vec<DatasetRow>> {
     let limit = spec.train_rows.map(usize::try_from).transpose()?;
     let mut chosen: Vec<DatasetRow> =
         pick(rows, Split::Train, limit, spec.seed).into_iter().cloned().collect();
@@ -141,9 +161,27 @@ fn chosen(spec: &FinetuneSpec, rows: &[DatasetRow]) -> anyhow::Result<Vec<Datase
     Ok(chosen)
 }
 
+fn training_rows(examples: usize, data: &TrainData) -> TrainingRows {
+    TrainingRows {
+        examples: examples as u64,
+        validates: !data.validation.is_empty(),
+        rehearses: !data.rehearsal.is_empty(),
+    }
+}
+
+fn projections(targets: Targets) -> &'static [Projection] {
+    use Projection::{Down, Gate, Key, Output, Query, Up, Value};
+    match targets {
+        Targets::All => &Projection::ALL,
+        Targets::Attention => &[Query, Key, Value, Output],
+        Targets::Mlp => &[Gate, Up, Down],
+    }
+}
+
 fn config(method: FinetuneMethod, numbers: Hyperparameters, threads: usize) -> TrainConfig {
     let Hyperparameters {
         rank,
+        targets,
         alpha,
         rank_stabilized,
         learning_rate,
@@ -163,7 +201,7 @@ fn config(method: FinetuneMethod, numbers: Hyperparameters, threads: usize) -> T
         distillation_weight,
         distillation_temperature,
     } = numbers;
-    let targets = Projection::ALL.to_vec();
+    let targets = projections(targets).to_vec();
     TrainConfig {
         method: match method {
             FinetuneMethod::Full => Method::Full,
@@ -218,20 +256,20 @@ fn deal_out_answers(rows: &mut [DatasetRow], seed: u64) {
 }
 
 /// The base as the run needs it.
-enum Loaded {
+pub(super) enum Loaded {
     Floats(BaseModel),
     Bytes(QuantizedBase),
 }
 
 impl Loaded {
-    fn load(folder: &Path, precision: BasePrecision) -> Result<Self, TrainError> {
+    pub(super) fn load(folder: &Path, precision: BasePrecision) -> Result<Self, TrainError> {
         match precision {
             BasePrecision::F32 => Ok(Self::Floats(BaseModel::load(folder)?)),
             BasePrecision::Q8_0 => Ok(Self::Bytes(QuantizedBase::load(folder)?)),
         }
     }
 
-    fn base(&self) -> Base<'_> {
+    pub(super) fn base(&self) -> Base<'_> {
         match self {
             Self::Floats(model) => model.into(),
             Self::Bytes(base) => base.into(),
@@ -305,12 +343,7 @@ fn run_training(
     std::fs::create_dir_all(&checkpoints)?;
     let base = Loaded::load(&fetched.base, spec.base_precision)?;
     let trained = train(base.base(), &data, &config, &checkpoints, &mut observe);
-    let mut outcome = trained.map_err(|error| match error {
-        TrainError::InvalidExample { .. } | TrainError::InvalidConfig(_) => anyhow::Error::from(
-            JobFailure::input(error.to_string(), "Correct the dataset or the settings."),
-        ),
-        other => other.into(),
-    })?;
+    let mut outcome = trained.map_err(failure)?;
     drop(base);
     outcome.name_base(&spec.base);
     let output = folder.join("output");
@@ -326,7 +359,17 @@ fn run_training(
     Ok(outcome)
 }
 
-fn metrics(progress: &Progress) -> Value {
+/// A fault of what was asked for is told as such.
+pub(super) fn failure(error: TrainError) -> anyhow::Error {
+    match error {
+        TrainError::InvalidExample { .. } | TrainError::InvalidConfig(_) => {
+            JobFailure::input(error.to_string(), "Correct the dataset or the settings.").into()
+        }
+        other => other.into(),
+    }
+}
+
+pub(super) fn metrics(progress: &Progress) -> Value {
     let mut values = json!({
         "loss": progress.loss,
         "val_loss": progress.val_loss,
@@ -362,13 +405,13 @@ fn copy_companions(from: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn publish(
+/// Publishes what is in the job's output folder, with the card, and answers the model's name.
+pub(super) async fn publish(
     task: &Task,
-    spec: &FinetuneSpec,
+    card: &str,
     outcome: &TrainOutcome,
-) -> anyhow::Result<Value> {
+) -> anyhow::Result<String> {
     let folder = task.folder.join("output");
-    let card = card(spec, outcome);
     let mut files = Vec::new();
     for entry in std::fs::read_dir(&folder)? {
         let path = entry?.path();
@@ -376,31 +419,21 @@ async fn publish(
         let digest = task.client.upload(Bytes::from(std::fs::read(&path)?)).await?;
         files.push(json!({ "path": name, "digest": digest }));
     }
-    let digest = task.client.upload(Bytes::from(card.clone())).await?;
+    let digest = task.client.upload(Bytes::from(card.to_owned())).await?;
     files.push(json!({ "path": "README.md", "digest": digest }));
-    let report = &outcome.report;
     let output = json!({
         "files": files,
         "card": card,
-        "hyperparameters": report.config,
+        "hyperparameters": outcome.report.config,
     });
     let path = format!("/api/v1/jobs/{}/outputs/model", task.id);
     let model: Value = task.client.post(&path, &output).await?;
     // Checkpoints are as large as the model; what came out is stored.
     let _ = std::fs::remove_dir_all(&task.folder);
-    Ok(json!({
-        "model": model["ref"],
-        "steps": report.steps,
-        "tokens": report.tokens,
-        "train_seconds": report.seconds,
-        "initial_val_loss": report.initial_val_loss,
-        "best_val_loss": report.best_val_loss,
-        "best_step": report.best_step,
-        "stopped": report.stopped,
-    }))
+    Ok(model["ref"].as_str().context("a model has a name")?.to_owned())
 }
 
-fn card(spec: &FinetuneSpec, outcome: &TrainOutcome) -> String {
+pub(super) fn card(spec: &FinetuneSpec, outcome: &TrainOutcome) -> String {
     let report: &TrainReport = &outcome.report;
     let what = match (spec.method, &outcome.trained) {
         (FinetuneMethod::Full, _) => "All weights of",
@@ -437,7 +470,11 @@ fn card(spec: &FinetuneSpec, outcome: &TrainOutcome) -> String {
 
 /// Fetches a model's files into a folder; one from an earlier attempt is complete, since it gets its name
 /// last.
-async fn fetch_model(client: &Client, reference: &str, folder: &Path) -> anyhow::Result<PathBuf> {
+pub(super) async fn fetch_model(
+    client: &Client,
+    reference: &str,
+    folder: &Path,
+) -> anyhow::Result<PathBuf> {
     let complete = folder.to_owned();
     if complete.exists() {
         return Ok(complete);

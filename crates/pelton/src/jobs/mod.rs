@@ -4,3 +4,4 @@ pub mod build_dataset;
 pub mod evaluate;
 pub mod finetune;
 pub mod report;
+pub mod search;

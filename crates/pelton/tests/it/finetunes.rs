@@ -5,12 +5,13 @@ use crate::server::Server;
 use pelton_client::{ClientError, escape};
 use serde_json::{Value, json};
 
-async fn dataset(server: &Server) {
+/// A dataset of this many rows, all of them for training.
+pub async fn dataset(server: &Server, rows: u32) {
     let row = |number: u32| {
         let messages = json!([{ "role": "user", "content": format!("Say {number} twice.") }]);
         format!("{}\n", json!({ "messages": messages, "answer": format!("{number} {number}") }))
     };
-    let rows: String = (0..24).map(row).collect();
+    let rows: String = (0..rows).map(row).collect();
     let digest = server.client.upload(rows.into()).await.unwrap();
     let build = json!({
         "source": { "kind": "blob", "digest": digest },
@@ -41,7 +42,7 @@ async fn model(server: &Server, reference: &str) -> (Value, Vec<String>) {
 async fn every_way_to_train_publishes_what_it_made() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]).await;
-    dataset(&server).await;
+    dataset(&server, 24).await;
     let base = "pelton/pelton-tiny@1";
 
     // An adapter on an 8-bit base, with a teacher.
@@ -115,7 +116,7 @@ async fn every_way_to_train_publishes_what_it_made() {
 async fn requests_that_contradict_themselves_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]).await;
-    dataset(&server).await;
+    dataset(&server, 24).await;
     let base = "pelton/pelton-tiny@1";
     for (extra, expected) in [
         (json!({}), "either `dataset` or `preferences`"),

@@ -6,5 +6,6 @@ mod bad_input;
 mod chaos;
 mod families;
 mod finetunes;
+mod searches;
 mod served;
 mod server;

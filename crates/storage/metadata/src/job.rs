@@ -96,7 +96,7 @@ pub struct JobError {
 pub struct Job {
     /// Names the job.
     pub id: JobId,
-    /// What kind of work: `finetune`, `dataset_build`, `evaluation`.
+    /// What kind of work: `finetune`, `finetune_search`, `dataset_build`, `evaluation`.
     pub kind: String,
     /// For people.
     pub title: String,

@@ -28,7 +28,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use routes::{
     audit, blobs, datasets, endpoints, evaluations, gates, jobs, keys, models, releases, render,
-    rollouts, server, traces,
+    rollouts, searches, server, traces,
 };
 use std::sync::Arc;
 use utoipa::OpenApi;
@@ -70,6 +70,7 @@ fn described() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(jobs::list_logs))
         .routes(routes!(jobs::create_finetune))
         .routes(routes!(render::render_finetune))
+        .routes(routes!(searches::create_search))
         .routes(routes!(jobs::publish_dataset_version))
         .routes(routes!(jobs::publish_model))
         .routes(routes!(jobs::publish_evaluation))

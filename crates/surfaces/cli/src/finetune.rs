@@ -1,5 +1,6 @@
 //! `pelton finetune`.
 
+use crate::search::{self, Search};
 use crate::terminal::Terminal;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -26,6 +27,9 @@ Examples:
         #[arg(long)]
         wait: bool,
     },
+    /// Find the hyperparameters that fit a dataset best, within a budget, and publish the adapter that they give.
+    #[command(after_help = search::EXAMPLES)]
+    Search(Box<Search>),
     /// Render the same fine-tune as a job for a cluster, which runs it with TRL. Nothing is started.
     #[command(after_help = "\
 Examples:
@@ -95,6 +99,9 @@ pub struct Settings {
     /// LoRA rank.
     #[arg(long)]
     rank: Option<u32>,
+    /// Which linear layers get a low-rank pair: all, or those of the attention or the feed-forward network.
+    #[arg(long, value_parser = ["all", "attention", "mlp"])]
+    targets: Option<String>,
     /// LoRA alpha.
     #[arg(long)]
     alpha: Option<u32>,
@@ -178,6 +185,7 @@ pub(crate) async fn run(verb: Verb, client: &Client, out: &mut Terminal) -> anyh
             let job: Value = client.post("/api/v1/finetunes", &request).await?;
             out.job(client, &job, wait).await
         }
+        Verb::Search(search) => search::run(*search, client, out).await,
         Verb::Render { settings, cluster, output } => {
             let request = json!({
                 "finetune": request(*settings, client).await?,
@@ -269,6 +277,7 @@ async fn request(settings: Settings, client: &Client) -> anyhow::Result<Value> {
         seed,
         shuffle_labels,
         rank,
+        targets,
         alpha,
         learning_rate,
         epochs,
@@ -291,7 +300,7 @@ async fn request(settings: Settings, client: &Client) -> anyhow::Result<Value> {
         "teacher": teacher, "distillation_weight": distillation_weight,
         "distillation_temperature": distillation_temperature, "merge": merge,
         "train_rows": train_rows, "seed": seed,
-        "shuffle_labels": shuffle_labels, "rank": rank, "alpha": alpha,
+        "shuffle_labels": shuffle_labels, "rank": rank, "targets": targets, "alpha": alpha,
         "learning_rate": learning_rate, "epochs": epochs, "batch_tokens": batch_tokens,
         "rehearsal": rehearsal, "kl_to_base": kl_to_base, "max_minutes": max_minutes,
     }))

@@ -13,7 +13,7 @@ pub enum Verb {
     /// List jobs, newest first.
     #[command(after_help = "Example:\n  pelton job list --kind finetune --state running")]
     List {
-        /// dataset_build, finetune or evaluation.
+        /// dataset_build, finetune, finetune_search or evaluation.
         #[arg(long)]
         kind: Option<String>,
         /// queued, running, succeeded, failed or cancelled.

@@ -21,6 +21,7 @@ mod list;
 mod model;
 mod release;
 mod rollout;
+mod search;
 mod server;
 mod table;
 mod terminal;

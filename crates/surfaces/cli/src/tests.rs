@@ -238,7 +238,7 @@ async fn waiting_for_a_job_prints_its_result_or_why_it_failed() {
     )
     .await;
     insta::assert_snapshot!(text, @r##"
-    POST /api/v1/finetunes {"name":"desk","base":"pelton/pelton-tiny@1","dataset":"telco@1","preferences":null,"method":"lora","base_precision":"f32","preference_beta":null,"teacher":null,"distillation_weight":null,"distillation_temperature":null,"merge":false,"train_rows":50,"seed":1,"shuffle_labels":false,"rank":null,"alpha":null,"learning_rate":null,"epochs":null,"batch_tokens":null,"rehearsal":null,"kl_to_base":null,"max_minutes":null}
+    POST /api/v1/finetunes {"name":"desk","base":"pelton/pelton-tiny@1","dataset":"telco@1","preferences":null,"method":"lora","base_precision":"f32","preference_beta":null,"teacher":null,"distillation_weight":null,"distillation_temperature":null,"merge":false,"train_rows":50,"seed":1,"shuffle_labels":false,"rank":null,"targets":null,"alpha":null,"learning_rate":null,"epochs":null,"batch_tokens":null,"rehearsal":null,"kl_to_base":null,"max_minutes":null}
     GET /api/v1/jobs/job_1
     GET /api/v1/jobs/job_1
     ---
@@ -254,6 +254,29 @@ async fn waiting_for_a_job_prints_its_result_or_why_it_failed() {
      hint: Build a dataset first.
     exit 4
     "##);
+}
+
+#[tokio::test]
+async fn a_search_takes_numbers_lists_and_ranges() {
+    let job =
+        json!({ "id": "job_1", "title": "Search hyperparameters of desk", "state": "queued" });
+    let text = tell(
+        "finetune search desk --dataset telco@1 --method tpe --budget-tokens 2000000 --learning-rate 1e-4..1e-2 \
+         --rank 4,8 --epochs 3 --targets all,attention",
+        vec![(202, job)],
+    )
+    .await;
+    insta::assert_snapshot!(text, @r##"
+    POST /api/v1/searches {"name":"desk","base":"pelton/pelton-tiny@1","dataset":"telco@1","method":"tpe","trials":null,"budget_minutes":null,"budget_tokens":2000000,"base_precision":"f32","train_rows":null,"seed":1,"learning_rate":{"from":0.0001,"to":0.01},"rank":[4.0,8.0],"epochs":3.0,"batch_tokens":null,"targets":["all","attention"],"rehearsal":null,"kl_to_base":null}
+    ---
+    job_1  Search hyperparameters of desk
+    Watch it with `pelton job watch job_1`.
+    "##);
+    let text = tell("finetune search desk --dataset telco@1 --rank 4,x", vec![]).await;
+    assert!(text.contains("`x` is no number; give 8, 8,16,32 or 8..32"), "{text}");
+    let both = "finetune search desk --dataset telco@1 --budget-tokens 9 --budget-minutes 1";
+    let text = tell(both, vec![]).await;
+    assert!(text.contains("cannot be used with"), "{text}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Every number of a run: what was asked for, and the defaults for the rest.
 
-use crate::{FinetuneMethod, FinetuneSpec};
+use crate::{FinetuneMethod, FinetuneSpec, Targets};
 use serde::Serialize;
 
 /// What holds where the request says nothing. Chosen on development data of the telco desk.
@@ -47,6 +47,8 @@ pub struct TrainingRows {
 pub struct Hyperparameters {
     /// LoRA rank.
     pub rank: u32,
+    /// The linear layers that get a low-rank pair.
+    pub targets: Targets,
     /// LoRA alpha.
     pub alpha: f64,
     /// Whether the scale is `alpha / √rank` instead of `alpha / rank`.
@@ -103,6 +105,7 @@ impl Hyperparameters {
         let rehearsal = spec.rehearsal.unwrap_or(defaults::REHEARSAL);
         Self {
             rank,
+            targets: spec.targets.unwrap_or_default(),
             alpha: f64::from(spec.alpha.unwrap_or(2 * rank)),
             rank_stabilized: false,
             learning_rate: spec.learning_rate.unwrap_or(learning_rate),

@@ -8,4 +8,4 @@ mod hyperparameters;
 mod spec;
 
 pub use hyperparameters::{Hyperparameters, TrainingRows};
-pub use spec::{BasePrecision, FinetuneMethod, FinetuneSpec};
+pub use spec::{BasePrecision, FinetuneMethod, FinetuneSpec, Targets};

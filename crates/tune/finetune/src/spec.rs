@@ -1,9 +1,9 @@
 //! The request, as it waits in the queue.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What a fine-tune is asked to do. What is none follows from the rest: see [`crate::Hyperparameters`].
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Deserialize)]
 pub struct FinetuneSpec {
     /// The model's name; every run makes a new version of it.
     pub name: String,
@@ -38,6 +38,8 @@ pub struct FinetuneSpec {
     pub shuffle_labels: bool,
     /// LoRA rank.
     pub rank: Option<u32>,
+    /// The linear layers that get a low-rank pair.
+    pub targets: Option<Targets>,
     /// LoRA alpha.
     pub alpha: Option<u32>,
     /// Peak learning rate.
@@ -75,6 +77,31 @@ pub enum BasePrecision {
     /// Blocks of 32 signed bytes with one scale.
     #[serde(rename = "q8_0")]
     Q8_0,
+}
+
+/// The linear layers that get a low-rank pair.
+#[derive(Debug, Deserialize, Serialize, Default, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Targets {
+    /// All of every decoder layer.
+    #[default]
+    All,
+    /// Those of the attention.
+    Attention,
+    /// Those of the feed-forward network.
+    Mlp,
+}
+
+impl Targets {
+    /// The name in requests.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Attention => "attention",
+            Self::Mlp => "mlp",
+        }
+    }
 }
 
 impl FinetuneSpec {

@@ -66,6 +66,7 @@ pub(crate) fn settings(
         seed: _,
         shuffle_labels: _,
         rank: _,
+        targets: _,
         alpha: _,
         learning_rate: _,
         epochs: _,

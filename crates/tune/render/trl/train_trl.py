@@ -41,7 +41,9 @@ from pelton_registry import InputError, Registry, prepare_folder, read_rows
 from trainers import AnswerTrainer, PairTrainer, Progress, fsdp_arguments, tell
 
 FORMAT = "pelton.dev/finetune/v1"
-TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
+MLP = ["gate_proj", "up_proj", "down_proj"]
+TARGETS = {"all": ATTENTION + MLP, "attention": ATTENTION, "mlp": MLP}
 # What belongs to a model beside its weights.
 COMPANIONS = (
     "config.json",
@@ -187,7 +189,7 @@ class Run:
                 lora_alpha=int(numbers["alpha"]) if numbers["alpha"].is_integer() else numbers["alpha"],
                 use_rslora=numbers["rank_stabilized"],
                 lora_dropout=0.0,
-                target_modules=TARGETS,
+                target_modules=TARGETS[numbers["targets"]],
                 task_type="CAUSAL_LM",
             )
         self.progress = Progress(self.config["max_minutes"])

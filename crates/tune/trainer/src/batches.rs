@@ -125,6 +125,26 @@ impl<'a> Batches<'a> {
     }
 }
 
+/// Tokens that a run over a set has seen after each of its steps, rehearsal included: exactly what it will cost.
+/// None for a stream.
+#[must_use]
+pub fn planned_tokens(data: &TrainData, config: &TrainConfig) -> Vec<u64> {
+    if matches!(data.source, Source::Stream(_)) {
+        return Vec::new();
+    }
+    let (train, _) = data.split(config);
+    let tokens = |planned: &Planned| {
+        lookup(data, *planned).map_or(0, |item| item.example.item().tokens() as u64)
+    };
+    plan(data, &train, config)
+        .iter()
+        .scan(0, |seen, step| {
+            *seen += step.iter().map(tokens).sum::<u64>();
+            Some(*seen)
+        })
+        .collect()
+}
+
 fn lookup(data: &TrainData, planned: Planned) -> Option<BatchItem<'_>> {
     let Planned { rehearsal, index } = planned;
     let index = index as usize;

@@ -28,6 +28,7 @@ mod worker;
 mod tests;
 
 pub use base::{Base, QuantizedBase};
+pub use batches::planned_tokens;
 pub use checkpoint::model_at_checkpoint;
 pub use config::{Decay, Method, Optimizer, Recompute, RunLength, Schedule, TrainConfig};
 pub use data::{Source, TrainData};
@@ -37,4 +38,4 @@ pub use example::{Example, ExampleSource, Preference, TeacherTargets};
 pub use logits::logits;
 pub use report::{CurvePoint, Progress, Rewards, StopReason, TrainReport};
 pub use teach::{preference_rewards, teach};
-pub use train::{TrainOutcome, Trained, train};
+pub use train::{TrainOutcome, Trained, train, train_until};

@@ -82,6 +82,22 @@ pub fn train<'a>(
     checkpoints: &Path,
     on_progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<TrainOutcome, TrainError> {
+    train_until(base, data, config, checkpoints, u64::MAX, on_progress)
+}
+
+/// Trains as [`train`] does, but no further than to `until` steps in all, where it leaves a checkpoint. Called
+/// again with a later step, it goes on from there; the result is that of a run without pauses.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_until<'a>(
+    base: impl Into<Base<'a>>,
+    data: &TrainData,
+    config: &TrainConfig,
+    checkpoints: &Path,
+    until: u64,
+    on_progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<TrainOutcome, TrainError> {
     let base = base.into();
     config.validate()?;
     data.check(base.config(), config)?;
@@ -103,6 +119,7 @@ pub fn train<'a>(
         },
         rope: rope_table(base.config(), base.config().max_position_embeddings)?,
         batches: Batches::new(data, &train, config),
+        until,
         validation,
         workers: (0..config.threads).map(|_| Worker::default()).collect(),
         low_rank,
@@ -123,6 +140,8 @@ struct Run<'a> {
     segments: Vec<Segment>,
     rope: RopeTable<f32>,
     batches: Batches<'a>,
+    /// Steps in all at which it pauses.
+    until: u64,
     validation: Vec<Item<'a>>,
     workers: Vec<Worker<f32>>,
 }
@@ -166,6 +185,9 @@ impl Run<'_> {
             let Some(batch) = self.batches.at(state.position) else {
                 return Ok(StopReason::Completed);
             };
+            if state.position.step >= self.until {
+                return Ok(StopReason::Cancelled);
+            }
             let start = Instant::now();
             let mut progress = self.step(state, &batch)?;
             let is_last = self.batches.done(state.position) >= 1.0;
@@ -178,7 +200,7 @@ impl Run<'_> {
             note_progress(state, &mut progress, self.batches.done(state.position));
             let stop = on_progress(&progress).is_break();
             let every = self.config.checkpoint_interval;
-            if stop || (every > 0 && step.is_multiple_of(every)) {
+            if stop || step == self.until || (every > 0 && step.is_multiple_of(every)) {
                 checkpoint::save(checkpoints, fingerprint, state)?;
             }
             if stop {

@@ -14,6 +14,7 @@ use crate::wire::job::{
 };
 use crate::wire::model::{Model, RegisterModel};
 use crate::wire::page::Page;
+use crate::wire::search::SearchRequest;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -208,18 +209,10 @@ pub async fn resolve(
     mut request: FinetuneRequest,
 ) -> Result<Resolved, ApiError> {
     check(&request)?;
-    let base = api.store.model_get(caller, &request.base).await?;
-    if base.kind != store::ModelKind::Base {
-        let message = format!("`{}` is an adapter: train on its base", base.reference);
-        return Err(ApiError::new(Code::Unprocessable, message));
-    }
+    let base = trainable_base(api, caller, &request.base).await?;
     let source = match (&request.dataset, &request.preferences) {
         (Some(dataset), None) => {
-            let dataset = api.store.dataset_version_get(caller, dataset).await?;
-            if dataset.rows.train == 0 {
-                let message = format!("`{}` has no training rows", dataset.name);
-                return Err(ApiError::new(Code::Unprocessable, message));
-            }
+            let dataset = trainable_dataset(api, caller, dataset).await?;
             request.dataset = Some(dataset.name.clone());
             LearnsFrom::Dataset(Box::new(dataset))
         }
@@ -248,14 +241,46 @@ pub async fn resolve(
     Ok(Resolved { base, source, request })
 }
 
-fn check(request: &FinetuneRequest) -> Result<(), ApiError> {
-    let within = |name: &str, value: Option<f64>, from: f64, to: f64| match value {
+/// A base that can be trained on, in the version that is the newest now unless one is named.
+pub async fn trainable_base(
+    api: &Api,
+    caller: &OpContext,
+    name: &str,
+) -> Result<store::Model, ApiError> {
+    let base = api.store.model_get(caller, name).await?;
+    if base.kind != store::ModelKind::Base {
+        let message = format!("`{}` is an adapter: train on its base", base.reference);
+        return Err(ApiError::new(Code::Unprocessable, message));
+    }
+    Ok(base)
+}
+
+/// A dataset version with rows to train on.
+pub async fn trainable_dataset(
+    api: &Api,
+    caller: &OpContext,
+    name: &str,
+) -> Result<store::DatasetVersion, ApiError> {
+    let dataset = api.store.dataset_version_get(caller, name).await?;
+    if dataset.rows.train == 0 {
+        let message = format!("`{}` has no training rows", dataset.name);
+        return Err(ApiError::new(Code::Unprocessable, message));
+    }
+    Ok(dataset)
+}
+
+/// Refuses a number outside of its bounds.
+pub fn within(name: &str, value: Option<f64>, from: f64, to: f64) -> Result<(), ApiError> {
+    match value {
         Some(value) if !(from..=to).contains(&value) => Err(ApiError::new(
             Code::InvalidRequest,
             format!("`{name}` is {value}: give {from} to {to}"),
         )),
         _ => Ok(()),
-    };
+    }
+}
+
+fn check(request: &FinetuneRequest) -> Result<(), ApiError> {
     within("rank", request.rank.map(f64::from), 1.0, 256.0)?;
     within("alpha", request.alpha.map(f64::from), 1.0, 4_096.0)?;
     within("learning_rate", request.learning_rate, 1e-7, 1.0)?;
@@ -274,6 +299,7 @@ fn check(request: &FinetuneRequest) -> Result<(), ApiError> {
             full && request.base_precision != BasePrecision::F32,
             "method `full` changes the base, so that `base_precision` must be f32",
         ),
+        (full && request.targets.is_some(), "`targets` are for adapters: method `full` trains all"),
         (full && request.merge, "`merge` is for adapters: method `full` makes a model anyway"),
         (pairs && request.teacher.is_some(), "a `teacher` needs a dataset, not `preferences`"),
         (
@@ -346,22 +372,36 @@ pub async fn publish_model(
     Body(output): Body<ModelOutput>,
 ) -> Made<Model> {
     let job = own_job(&api, &caller, &id).await?;
-    let spec: FinetuneRequest = serde_json::from_value(job.spec.clone())
-        .map_err(|error| ApiError::new(Code::Unprocessable, error.to_string()))?;
-    let base = api.store.model_get(&caller, &spec.base).await?;
-    let lineage = json!({
-        "job_id": job.id,
-        "dataset": spec.dataset,
-        "preferences": spec.preferences,
-        "teacher": spec.teacher,
-        "base": spec.base,
-        "hyperparameters": output.hyperparameters,
-    });
-    let whole = spec.merge || spec.method == FinetuneMethod::Full;
+    let unprocessable =
+        |error: serde_json::Error| ApiError::new(Code::Unprocessable, error.to_string());
+    let (name, base, whole, mut lineage) = if job.kind == "finetune_search" {
+        let spec: SearchRequest = serde_json::from_value(job.spec).map_err(unprocessable)?;
+        let report = output.files.iter().find(|file| file.path == "search_report.json");
+        let search = json!({
+            "method": spec.method,
+            "seed": spec.seed,
+            "report": report.map(|file| &file.digest),
+        });
+        let lineage = json!({ "dataset": spec.dataset, "search": search });
+        (spec.name, spec.base, false, lineage)
+    } else {
+        let spec: FinetuneRequest = serde_json::from_value(job.spec).map_err(unprocessable)?;
+        let whole = spec.merge || spec.method == FinetuneMethod::Full;
+        let lineage = json!({
+            "dataset": spec.dataset,
+            "preferences": spec.preferences,
+            "teacher": spec.teacher,
+        });
+        (spec.name, spec.base, whole, lineage)
+    };
+    let base = api.store.model_get(&caller, &base).await?;
+    lineage["job_id"] = json!(job.id);
+    lineage["base"] = json!(base.reference);
+    lineage["hyperparameters"] = output.hyperparameters;
     let request = RegisterModel {
-        name: spec.name,
+        name,
         kind: if whole { "base" } else { "adapter" }.into(),
-        base: (!whole).then_some(spec.base),
+        base: (!whole).then_some(base.reference),
         files: output.files,
         license: Some(base.license),
         card: output.card,

@@ -12,6 +12,7 @@ pub mod models;
 pub mod releases;
 pub mod render;
 pub mod rollouts;
+pub mod searches;
 pub mod server;
 pub mod traces;
 

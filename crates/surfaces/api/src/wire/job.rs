@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 pub struct Job {
     /// `job_…`
     pub id: String,
-    /// `dataset_build`, `finetune` or `evaluation`.
+    /// `dataset_build`, `finetune`, `finetune_search` or `evaluation`.
     pub kind: String,
     /// What it does, for people.
     pub title: String,
@@ -50,7 +50,7 @@ pub struct Progress {
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct JobQuery {
-    /// `dataset_build`, `finetune` or `evaluation`.
+    /// `dataset_build`, `finetune`, `finetune_search` or `evaluation`.
     pub kind: Option<String>,
     /// `queued`, `running`, `succeeded`, `failed` or `cancelled`.
     pub state: Option<String>,
@@ -80,7 +80,8 @@ pub struct Metric {
     /// The step.
     pub step: i64,
     /// Values by name: `loss`, `val_loss`, `lr`, `grad_norm`, `tokens_per_s`; for preference pairs
-    /// `reward_chosen`, `reward_rejected`, `reward_margin`, `reward_accuracy`.
+    /// `reward_chosen`, `reward_rejected`, `reward_margin`, `reward_accuracy`; in a search also `trial`, `trial_step`,
+    /// `best_val_loss` and `search_tokens`.
     pub values: Value,
 }
 
@@ -118,6 +119,18 @@ pub enum BasePrecision {
     /// Blocks of 32 signed bytes with one scale: a quarter of the memory (QLoRA).
     #[serde(rename = "q8_0")]
     Q8_0,
+}
+
+/// Which linear layers get a low-rank pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LoraTargets {
+    /// All of them.
+    All,
+    /// Queries, keys, values and the attention's output.
+    Attention,
+    /// The feed-forward network's.
+    Mlp,
 }
 
 /// Asks for an adapter, or for a whole model, to be trained: on a dataset version or on preference pairs.
@@ -171,6 +184,9 @@ pub struct FinetuneRequest {
     /// LoRA alpha.
     #[serde(default)]
     pub alpha: Option<u32>,
+    /// Which linear layers get a low-rank pair: `all`, `attention` or `mlp`.
+    #[serde(default)]
+    pub targets: Option<LoraTargets>,
     /// Peak learning rate.
     #[serde(default)]
     pub learning_rate: Option<f64>,

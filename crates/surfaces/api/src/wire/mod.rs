@@ -13,4 +13,5 @@ pub mod page;
 pub mod release;
 pub mod render;
 pub mod rollout;
+pub mod search;
 pub mod trace;

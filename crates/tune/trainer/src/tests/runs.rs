@@ -10,7 +10,8 @@ use super::{examples, model_of, small_model};
 use crate::{
     Base, Example, ExampleSource, Method, Optimizer, Preference, Progress, QuantizedBase,
     Recompute, RunLength, Schedule, StopReason, TrainConfig, TrainData, TrainError, TrainOutcome,
-    Trained, estimate, logits, model_at_checkpoint, preference_rewards, teach, train,
+    Trained, estimate, logits, model_at_checkpoint, planned_tokens, preference_rewards, teach,
+    train, train_until,
 };
 
 /// Copies three random tokens: a seventh of the tokens can be known in advance only by copying.
@@ -169,6 +170,55 @@ fn killed_runs_end_with_the_same_bits() {
     };
     assert!(tokens > 0);
     assert_ne!(exported.weights(), model.weights());
+}
+
+#[test]
+fn a_run_in_parts_costs_what_was_planned_and_ends_with_the_same_bits() {
+    let model = small_model(true);
+    let mut data = TrainData::examples(examples(20, 0));
+    data.rehearsal = examples(7, 50);
+    let config = TrainConfig {
+        length: RunLength::Epochs(3),
+        rehearsal_fraction: 0.3,
+        validation_fraction: 0.2,
+        validation_interval: 2,
+        patience: Some(50),
+        checkpoint_interval: 5,
+        ..lora(0)
+    };
+    let planned = planned_tokens(&data, &config);
+    let last = planned.len() as u64;
+    assert!(last > 8, "{last} steps");
+    let whole = tempfile::tempdir().unwrap();
+    let whole = train(&model, &data, &config, whole.path(), &mut quiet).unwrap();
+    let seen: Vec<u64> = whole.report.curve.iter().map(|point| point.tokens).collect();
+    assert_eq!(seen, planned);
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut steps = Vec::new();
+    let mut part = |until: u64| {
+        let mut note = |progress: &Progress| {
+            steps.push(progress.step);
+            ControlFlow::Continue(())
+        };
+        train_until(&model, &data, &config, folder.path(), until, &mut note).unwrap()
+    };
+    for until in [3, 3, 7] {
+        let outcome = part(until);
+        assert_eq!(outcome.report.steps, until);
+        assert_eq!(outcome.report.stopped, StopReason::Cancelled);
+        assert_eq!(outcome.report.tokens, planned[until as usize - 1]);
+    }
+    assert_eq!(part(last).report.stopped, StopReason::Completed);
+    // Once more: what is there is told again, and no step is taken.
+    let parts = part(last);
+    assert_eq!(steps, (1..=last).collect::<Vec<u64>>(), "every step once");
+    assert_eq!(parts.report.stopped, StopReason::Completed);
+    assert_eq!(adapter_weights(&parts), adapter_weights(&whole));
+    assert_eq!(parts.report.curve, whole.report.curve);
+    assert_eq!(parts.report.best_val_loss, whole.report.best_val_loss);
+    let stream = TrainData::stream(Arc::new(Copying), examples(3, 1));
+    assert!(planned_tokens(&stream, &config).is_empty());
 }
 
 #[test]
