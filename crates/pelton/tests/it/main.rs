@@ -6,5 +6,6 @@ mod bad_input;
 mod chaos;
 mod families;
 mod finetunes;
+mod pulls;
 mod served;
 mod server;
