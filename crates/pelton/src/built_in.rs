@@ -1,16 +1,20 @@
 //! The base model that comes with the binary, or the one that the configuration names: registered
-//! at the first start, with a release and an endpoint of its own.
+//! at the first start, with a release and an endpoint of its own. A model that lies elsewhere is
+//! downloaded then, and never asked for again.
 
+use crate::model_sources::{self, Downloaded};
 use anyhow::Context as _;
 use bytes::Bytes;
 use pelton_artifacts::{Artifacts, Manifest, ManifestFile, Stored};
 use pelton_config::Config;
 use pelton_context::OpContext;
 use pelton_metadata::{
-    Bundle, EndpointChange, ModelFile, ModelKind, NewModel, NewRelease, Store, StoreError,
+    Bundle, EndpointChange, Model, ModelFile, ModelKind, NewModel, NewRelease, Store, StoreError,
     TrafficShare,
 };
+use pelton_sources::{Address, RemoteFile, card_license, read_card};
 use rust_embed::RustEmbed;
+use serde_json::Value;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
@@ -37,19 +41,35 @@ struct Folder {
     endpoint: String,
     files: Vec<(String, Content)>,
     license: String,
+    /// Where it was downloaded from.
+    lineage: Option<Value>,
+    /// The download, which is not needed once it is registered.
+    download: Option<PathBuf>,
 }
 
-/// Registers the configured base model if it is not, and answers its reference.
+/// Registers the configured base model if it is not, and answers its reference. `downloads` is
+/// where one that lies elsewhere is downloaded to.
 pub async fn register(
     config: &Config,
     store: &Store,
     artifacts: &Artifacts,
     context: &OpContext,
+    downloads: &Path,
 ) -> anyhow::Result<String> {
-    let folder = if config.engine.model.as_os_str().is_empty() {
-        built_in()
-    } else {
-        read(&config.engine.model)?
+    let model = &config.engine.model;
+    let address = model.to_str().filter(|text| !text.is_empty()).map(Address::parse).transpose()?;
+    let folder = match address {
+        None if model.as_os_str().is_empty() => built_in(),
+        None => read(model)?,
+        Some(Address::Folder(folder)) => read(&folder)?,
+        Some(address) => {
+            if let Some(found) = registered(&address, store, context).await? {
+                let endpoint = endpoint_name(&found.name);
+                serve(store, context, &endpoint, &found.reference, found.version).await?;
+                return Ok(found.reference);
+            }
+            download(&address, downloads).await?
+        }
     };
     let mut files = Vec::new();
     let mut card = String::new();
@@ -74,7 +94,8 @@ pub async fn register(
             size: *size,
         })
         .collect();
-    let manifest = Manifest::new("model", listed, serde_json::Value::Null)?;
+    let metadata = folder.lineage.clone().unwrap_or(Value::Null);
+    let manifest = Manifest::new("model", listed, metadata)?;
     let manifest = artifacts.manifest_put(&manifest).await?.digest;
     match store.model_get(context, &folder.name).await {
         Ok(found) if found.digest == manifest => return Ok(found.reference),
@@ -91,7 +112,7 @@ pub async fn register(
                 digest: manifest,
                 license: folder.license,
                 card,
-                lineage: None,
+                lineage: folder.lineage,
                 files,
                 job_id: None,
             },
@@ -99,7 +120,65 @@ pub async fn register(
         .await?;
     tracing::info!(model = %model.reference, "registered the base model");
     serve(store, context, &folder.endpoint, &model.reference, model.version).await?;
+    if let Some(download) = folder.download {
+        std::fs::remove_dir_all(&download)
+            .with_context(|| format!("cannot remove {}", download.display()))?;
+    }
     Ok(model.reference)
+}
+
+/// The model that an address stands for, where the registry has it: by its name, or as a download
+/// from the same place and revision.
+async fn registered(
+    address: &Address,
+    store: &Store,
+    context: &OpContext,
+) -> anyhow::Result<Option<Model>> {
+    let wanted = match address {
+        Address::Registry(reference) => reference.clone(),
+        _ => address.suggested_name(),
+    };
+    let found = match store.model_get(context, &wanted).await {
+        Ok(found) => found,
+        Err(StoreError::NotFound { .. }) if address.is_remote() => return Ok(None),
+        Err(error) => {
+            return Err(error)
+                .context("engine.model is no folder, no address and no registered model");
+        }
+    };
+    let source = found.lineage.as_ref().map(|lineage| &lineage["source"]);
+    let same = source.is_some_and(|source| {
+        let text = |key: &str| source[key].as_str().unwrap_or_default();
+        let (place, revision) = (text("address"), text("revision"));
+        let stated = format!("{place}@{revision}");
+        // The default branch may be named or not.
+        [place, &stated].contains(&address.to_string().as_str())
+            && (address.to_string() != place || matches!(revision, "" | "main"))
+    });
+    Ok((same || !address.is_remote()).then_some(found))
+}
+
+async fn download(address: &Address, downloads: &Path) -> anyhow::Result<Folder> {
+    let Downloaded { folder, listing, files } = model_sources::download(address, downloads).await?;
+    let name = address.suggested_name();
+    let file = |file: RemoteFile| {
+        let content = Content::File(folder.join(&file.path));
+        (file.path, content)
+    };
+    Ok(Folder {
+        endpoint: endpoint_name(&name),
+        name,
+        files: files.into_iter().map(file).collect(),
+        lineage: Some(model_sources::lineage(&listing)),
+        license: listing.license.unwrap_or_default(),
+        download: Some(folder),
+    })
+}
+
+/// A name for the endpoint of a model.
+fn endpoint_name(model: &str) -> String {
+    let last = model.rsplit('/').next().unwrap_or(model).to_lowercase();
+    last.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-")
 }
 
 /// Makes a release of the base, and an endpoint for it unless there is one of that name.
@@ -145,6 +224,8 @@ fn built_in() -> Folder {
         endpoint: "pelton-tiny".into(),
         files,
         license: "Apache-2.0".into(),
+        lineage: None,
+        download: None,
     }
 }
 
@@ -186,6 +267,13 @@ fn read(folder: &Path) -> anyhow::Result<Folder> {
         "{} holds no GGUF file, and no config.json or no tokenizer.json: give a model in one of both formats",
         place()
     );
-    let endpoint = name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
-    Ok(Folder { name: format!("local/{name}"), endpoint, files, license: String::new() })
+    let license = read_card(folder).and_then(|card| card_license(&card)).unwrap_or_default();
+    Ok(Folder {
+        endpoint: endpoint_name(&name),
+        name: format!("local/{name}"),
+        files,
+        license,
+        lineage: None,
+        download: None,
+    })
 }

@@ -76,6 +76,11 @@ impl DataFolder {
         self.root.join("engine")
     }
 
+    /// Models on their way from elsewhere.
+    pub fn downloads(&self) -> PathBuf {
+        self.root.join("downloads")
+    }
+
     /// Tells others where the server answers.
     pub fn announce(&self, url: &str) -> anyhow::Result<()> {
         let text =

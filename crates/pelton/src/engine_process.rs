@@ -1,10 +1,12 @@
 //! `pelton engine …`: the engine's process, and a look at a model's logits.
 
 use crate::engines::TOKEN_VARIABLE;
+use crate::model_sources;
 use anyhow::Context as _;
 use clap::Subcommand;
 use pelton_engine_server::EngineOptions;
 use pelton_model::{Adapter, BaseModel, Precision};
+use pelton_sources::Address;
 use pelton_trainer::{Example, Preference, preference_rewards};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,9 +16,12 @@ use std::process::ExitCode;
 pub enum Command {
     /// Serve one model on a loopback port: a base with its adapters, an embedding model or a reranker.
     Serve {
-        /// The model's folder, or a GGUF file.
+        /// The model's folder, a GGUF file, `hf://ORG/NAME[@REVISION]` or `s3://BUCKET/PREFIX`.
         #[arg(long)]
         model: PathBuf,
+        /// Where `hf://` and `s3://` models are downloaded to; `~/.cache/pelton` without.
+        #[arg(long, env = "PELTON_CACHE")]
+        cache: Option<PathBuf>,
         /// The name under which callers ask for the base.
         #[arg(long)]
         name: String,
@@ -82,6 +87,7 @@ pub fn serve(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve {
             model,
+            cache,
             name,
             quantization,
             threads,
@@ -98,6 +104,8 @@ pub fn serve(command: Command) -> anyhow::Result<ExitCode> {
                 pelton_telemetry::LogFormat::Pretty
             };
             pelton_telemetry::init(format, &log_filter)?;
+            let runtime = crate::runtime(1)?;
+            let model = runtime.block_on(on_disk(model, cache))?;
             let mut options = EngineOptions::new(model);
             options.served_name = name;
             options.quantization = quantization;
@@ -107,7 +115,7 @@ pub fn serve(command: Command) -> anyhow::Result<ExitCode> {
             options.kv_tokens = kv_tokens;
             options.speculative_tokens = usize::try_from(speculative_tokens).ok();
             options.token = Some(token()?);
-            crate::runtime(1)?.block_on(pelton_engine_server::serve(options))?;
+            runtime.block_on(pelton_engine_server::serve(options))?;
         }
         Command::Logits { model, adapter, quantization, tokens } => {
             print_logits(&model, adapter, quantization, &tokens)?;
@@ -117,6 +125,18 @@ pub fn serve(command: Command) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The folder of a model, which is downloaded where it lies elsewhere.
+async fn on_disk(model: PathBuf, cache: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    let address = model.to_str().map(Address::parse).transpose()?;
+    match address.filter(Address::is_remote) {
+        Some(address) => {
+            let cache = cache.unwrap_or_else(model_sources::default_cache);
+            Ok(model_sources::download(&address, &cache).await?.folder)
+        }
+        None => Ok(model),
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the binary reads the environment")]

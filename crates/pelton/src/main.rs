@@ -11,8 +11,10 @@ mod engines;
 mod job_command;
 mod job_runner;
 mod jobs;
+mod model_sources;
 mod operations;
 mod project_config;
+mod pull;
 mod quantize;
 mod randomness;
 mod recorder;
@@ -95,6 +97,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Api(command) if command.quantize().is_some() => {
             command.quantize().map_or(Ok(ExitCode::SUCCESS), quantize::run)
         }
+        Command::Api(command) if command.pull().is_some() => match command.pull() {
+            Some((pull, globals)) => runtime(2)?.block_on(pull::run(pull, globals)),
+            None => Ok(ExitCode::SUCCESS),
+        },
         Command::Api(command) => runtime(1)?.block_on(pelton_cli::run(*command)),
     }
 }

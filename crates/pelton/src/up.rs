@@ -80,7 +80,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let writer = traces.writer();
 
     let always = if config.engine.enabled {
-        Some(built_in::register(&config, &metadata, &artifacts, &context).await?)
+        let downloads = folder.downloads();
+        Some(built_in::register(&config, &metadata, &artifacts, &context, &downloads).await?)
     } else {
         None
     };

@@ -232,7 +232,7 @@ settings! {
     }
     engine {
         enabled: bool = true, "Whether the embedded engine runs.";
-        model: PathBuf = PathBuf::new(), "Folder of the base model to register and serve; empty for the built-in pelton-tiny.";
+        model: PathBuf = PathBuf::new(), "Base model to register and serve: a folder, a GGUF file, `hf://ORG/NAME[@REVISION]`, `s3://BUCKET/PREFIX` or a registered model; empty for the built-in pelton-tiny.";
         quantization: Quantization = Quantization::F32, "`f32`, `f16`, `q8_0`, `q6_k`, `q4_k` or `q4_k_m`; a GGUF file's own blocks stay as they are.";
         threads: usize = 2, "Threads that compute.";
         max_batch: usize = 64, "Sequences that decode together.";

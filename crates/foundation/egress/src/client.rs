@@ -4,9 +4,11 @@ use crate::address_policy::{Reach, forbidden};
 use crate::inbound::Inbound;
 use crate::resolve::{OutOfReach, ReachableOnly};
 use bytes::Bytes;
-use http::{HeaderMap, Method};
-use reqwest::{Client, Url, redirect};
+use futures_util::Stream;
+use http::{HeaderMap, HeaderValue, Method, header};
+use reqwest::{Body, Client, Url, redirect};
 use std::error::Error as StdError;
+use std::io;
 use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -115,6 +117,32 @@ impl Egress {
     /// connection are the caller's: dropping the future cancels the request.
     pub async fn send(&self, request: Outbound<'_>) -> Result<Inbound, EgressError> {
         let Outbound { method, url, headers, body, reach } = request;
+        self.send_body(method, url, headers, body.into(), reach).await
+    }
+
+    /// Sends a request whose body, of `length` bytes, is read while it is sent.
+    ///
+    /// # Errors
+    /// As [`Egress::send`]; an error of `content` breaks the exchange off.
+    pub async fn send_stream(
+        &self,
+        request: Outbound<'_>,
+        content: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+        length: u64,
+    ) -> Result<Inbound, EgressError> {
+        let Outbound { method, url, mut headers, body: _, reach } = request;
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        self.send_body(method, url, headers, Body::wrap_stream(content), reach).await
+    }
+
+    async fn send_body(
+        &self,
+        method: Method,
+        url: &str,
+        headers: HeaderMap,
+        body: Body,
+        reach: Reach,
+    ) -> Result<Inbound, EgressError> {
         let address = || EgressError::Address { url: url.chars().take(200).collect() };
         let url = Url::parse(url).map_err(|_| address())?;
         let tls = match url.scheme() {

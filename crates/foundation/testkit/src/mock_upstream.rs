@@ -279,6 +279,14 @@ async fn answer(State(shared): State<Arc<Shared>>, request: axum::extract::Reque
     response.body(Body::from_stream(play(reply.pieces, watch))).unwrap_or_default()
 }
 
+/// Plays pieces whose reader nobody waits for.
+pub(crate) fn play_unwatched(
+    pieces: Vec<Piece>,
+) -> impl futures_util::Stream<Item = std::io::Result<Bytes>> {
+    let (report, _) = mpsc::unbounded_channel();
+    play(pieces, Watch { number: 0, ended: false, report })
+}
+
 fn play(
     pieces: Vec<Piece>,
     watch: Watch,

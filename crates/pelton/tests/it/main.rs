@@ -6,6 +6,7 @@ mod bad_input;
 mod chaos;
 mod families;
 mod finetunes;
+mod pulls;
 mod searches;
 mod served;
 mod server;

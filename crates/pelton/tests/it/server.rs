@@ -14,6 +14,7 @@ pub struct Server {
     child: Child,
     folder: PathBuf,
     settings: Vec<String>,
+    environment: Vec<(&'static str, String)>,
     /// A client without a key.
     pub client: Client,
 }
@@ -21,9 +22,19 @@ pub struct Server {
 impl Server {
     /// Starts a server over `folder` and waits until it is ready.
     pub async fn start(folder: &Path, settings: &[&str]) -> Self {
+        Self::start_with(folder, settings, &[]).await
+    }
+
+    /// Starts a server with variables of its own in its environment.
+    pub async fn start_with(
+        folder: &Path,
+        settings: &[&str],
+        environment: &[(&'static str, String)],
+    ) -> Self {
         let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
-        let (child, client) = launch(folder, &settings).await;
-        Self { child, folder: folder.to_owned(), settings, client }
+        let (child, client) = launch(folder, &settings, environment).await;
+        let (folder, environment) = (folder.to_owned(), environment.to_vec());
+        Self { child, folder, settings, environment, client }
     }
 
     /// Kills the server at once.
@@ -34,7 +45,7 @@ impl Server {
 
     /// Starts a server that was killed.
     pub async fn restart(&mut self) {
-        let (child, client) = launch(&self.folder, &self.settings).await;
+        let (child, client) = launch(&self.folder, &self.settings, &self.environment).await;
         (self.child, self.client) = (child, client);
     }
 
@@ -75,7 +86,11 @@ impl Drop for Server {
 }
 
 #[expect(clippy::zombie_processes, reason = "`Server` waits for it; a panic ends the test")]
-async fn launch(folder: &Path, settings: &[String]) -> (Child, Client) {
+async fn launch(
+    folder: &Path,
+    settings: &[String],
+    environment: &[(&'static str, String)],
+) -> (Child, Client) {
     let announced = folder.join("server.json");
     let _ = std::fs::remove_file(&announced);
     std::fs::create_dir_all(folder).expect("a folder");
@@ -91,6 +106,7 @@ async fn launch(folder: &Path, settings: &[String]) -> (Child, Client) {
         command.args(["--set", setting]);
     }
     let mut child = command
+        .envs(environment.iter().cloned())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log_file)

@@ -2,7 +2,7 @@
 
 use crate::error::{ApiError, Code};
 use crate::state::Api;
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use pelton_artifacts::{ArtifactError, Manifest, ManifestFile, Stored};
 use pelton_context::OpContext;
@@ -102,6 +102,19 @@ pub fn concatenate(
         })
         .map_ok(|pieces| pieces.map_err(io::Error::other))
         .try_flatten()
+}
+
+/// The same bytes without the first `count`, which are read, and so checked, all the same.
+pub fn without_first(
+    content: impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static,
+    mut count: u64,
+) -> impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static {
+    content.try_filter_map(move |mut piece| {
+        let skipped = usize::try_from(count).map_or(piece.len(), |count| count.min(piece.len()));
+        piece.advance(skipped);
+        count -= skipped as u64;
+        std::future::ready(Ok((!piece.is_empty()).then_some(piece)))
+    })
 }
 
 /// Refuses blobs that nothing in the caller's project refers to.

@@ -86,6 +86,16 @@ impl Command {
         }
     }
 
+    /// What is to be pulled, where this is the command: it is downloaded on this machine, and then
+    /// uploaded to the server.
+    #[must_use]
+    pub const fn pull(&self) -> Option<(&model::Pull, &Globals)> {
+        match self {
+            Self::Model(Noun { verb: model::Verb::Pull(pull), globals }) => Some((pull, globals)),
+            _ => None,
+        }
+    }
+
     const fn globals(&self) -> &Globals {
         match self {
             Self::Server(noun) => &noun.globals,
@@ -129,7 +139,7 @@ pub(crate) async fn carry_out(command: Command, out: &mut Terminal) -> anyhow::R
 }
 
 /// Tells what went wrong, with the hint, and chooses the exit code.
-fn finish(outcome: anyhow::Result<()>) -> u8 {
+pub fn finish(outcome: anyhow::Result<()>) -> u8 {
     let Err(error) = outcome else { return 0 };
     // A closed pipe (`| head`) is no failure.
     if error

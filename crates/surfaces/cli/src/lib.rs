@@ -30,5 +30,5 @@ mod trace;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Command, Globals, run};
-pub use model::Quantize;
+pub use command::{Command, Globals, finish, run};
+pub use model::{Pull, Quantize};

@@ -22,6 +22,10 @@ pub enum Verb {
         /// `name@version`.
         model: String,
     },
+    /// Download a model, or take one from a folder: its licence and files are shown first, every file
+    /// is verified, and the model is registered with where it came from.
+    #[command(after_help = PULL_EXAMPLES)]
+    Pull(Pull),
     /// Round a model's weights to fewer bits and write them as a GGUF file; needs no server.
     #[command(after_help = QUANTIZE_EXAMPLES)]
     Quantize(Quantize),
@@ -31,6 +35,52 @@ const QUANTIZE_EXAMPLES: &str = "\
 Examples:
   pelton model quantize /models/Qwen2.5-0.5B-Instruct --to q4_k_m --out qwen-q4_k_m.gguf
   pelton up --set engine.model=qwen-q4_k_m.gguf";
+
+const PULL_EXAMPLES: &str = "\
+A download that was interrupted goes on where it was. Nothing is downloaded before the question is
+answered; without a terminal to ask at, --yes is needed.
+
+HF_TOKEN      a token for private and gated models; sent to the hub alone
+HF_ENDPOINT   another hub than https://huggingface.co
+AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL
+              for s3://; without keys, public buckets
+
+Examples:
+  pelton model pull hf://Qwen/Qwen2.5-0.5B-Instruct
+  pelton model pull hf://Qwen/Qwen2.5-0.5B-Instruct-GGUF --include '*q4_k_m.gguf' --as qwen-q4
+  pelton model pull hf://acme/base@refs/pr/1 --dry-run
+  pelton model pull s3://models/acme/base --as acme/base --yes
+  pelton model pull /models/Qwen2.5-0.5B-Instruct --as qwen
+  pelton model pull telco-desk@1 --to ./telco-desk --yes";
+
+/// What `pelton model pull` takes.
+#[derive(Debug, Clone, Args)]
+pub struct Pull {
+    /// `hf://ORG/NAME[@REVISION]`, `s3://BUCKET/PREFIX`, a folder or GGUF file, or with `--to` a
+    /// model of the registry.
+    pub source: String,
+    /// The name in the registry; the source's own without.
+    #[arg(long = "as", value_name = "NAME")]
+    pub name: Option<String>,
+    /// Write the files into this new folder, and register nothing.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "name")]
+    pub to: Option<PathBuf>,
+    /// Of the weights only those that match, and other files that match; may be given more than once.
+    #[arg(long, value_name = "PATTERN")]
+    pub include: Vec<String>,
+    /// Nothing that matches; may be given more than once.
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude: Vec<String>,
+    /// Only show the licence and the files.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Where downloads lie until they are registered; `~/.cache/pelton` without.
+    #[arg(long, env = "PELTON_CACHE", value_name = "FOLDER")]
+    pub cache: Option<PathBuf>,
+}
 
 /// What `pelton model quantize` takes.
 #[derive(Debug, Clone, Args)]
@@ -67,8 +117,10 @@ pub(crate) async fn run(verb: Verb, client: &Client, out: &mut Terminal) -> anyh
                 out.say(&format!("\n{card}"))?;
             }
         }
-        // The binary does it before anything reaches a server; there is no engine here.
-        Verb::Quantize(_) => anyhow::bail!("this build of the command line has no engine"),
+        // The binary does these itself; there is no engine here.
+        Verb::Pull(_) | Verb::Quantize(_) => {
+            anyhow::bail!("this build of the command line has no engine")
+        }
     }
     Ok(())
 }

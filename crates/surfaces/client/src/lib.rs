@@ -2,15 +2,17 @@
 //! store: whoever uses it sees what every client of the API sees.
 
 mod error;
+mod files;
 mod watch;
 
 pub use error::ClientError;
+pub use files::Download;
 pub use watch::{JobEnd, Watched};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
-use pelton_egress::{Egress, EgressSettings, Inbound, Outbound, Reach};
+use pelton_egress::{Egress, EgressError, EgressSettings, Inbound, Outbound, Reach};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -166,21 +168,28 @@ impl Client {
 
     /// Sends a request; an answer that is an error becomes one.
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Inbound, ClientError> {
-        let mut headers = HeaderMap::new();
+        let mut headers = self.headers();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let url = format!("{}{path}", self.base);
+        let outbound = Outbound { method, url: &url, headers, body, reach: Reach::Private };
+        self.accepted(self.egress.send(outbound).await).await
+    }
+
+    /// What every request carries: the key, where there is one.
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
         if let Some(key) = &self.key
             && let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {key}"))
         {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        let url = format!("{}{path}", self.base);
-        let outbound = Outbound { method, url: &url, headers, body, reach: Reach::Private };
-        let answer = self
-            .egress
-            .send(outbound)
-            .await
-            .map_err(|error| ClientError::unreachable(self, &error))?;
+        headers
+    }
+
+    /// The answer, unless there is none or it is an error.
+    async fn accepted(&self, answer: Result<Inbound, EgressError>) -> Result<Inbound, ClientError> {
+        let answer = answer.map_err(|error| ClientError::unreachable(self, &error))?;
         if answer.status() < StatusCode::BAD_REQUEST {
             return Ok(answer);
         }

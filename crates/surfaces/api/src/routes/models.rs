@@ -106,10 +106,11 @@ pub async fn register(
         let size = manifest::size(api, digest).await?;
         stored.push(store::ModelFile { path, digest, size });
     }
-    if !stored.iter().any(|file| file.path.ends_with(".safetensors")) {
+    let weights = [".safetensors", ".gguf"];
+    if !stored.iter().any(|file| weights.iter().any(|ending| file.path.ends_with(ending))) {
         return Err(ApiError::new(
             Code::Unprocessable,
-            "a model needs its weights in a `.safetensors` file",
+            "a model needs its weights in a `.safetensors` or `.gguf` file",
         ));
     }
     let files = stored.iter().map(|file| (file.path.clone(), file.digest, file.size)).collect();
