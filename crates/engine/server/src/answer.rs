@@ -8,8 +8,11 @@ use pelton_scheduler::{Completion, TokenLogprob, Usage as Tokens};
 use pelton_tokens::TextCodec;
 use serde_json::{Map, Value, json};
 
-use crate::split_tool_calls::{Piece, ToolSplitter};
-use crate::tool_format::ToolFormat;
+use crate::split_answer::{AnswerParts, AnswerSplitter};
+use crate::split_tool_calls::Piece;
+
+/// What a model thought, under vLLM's name.
+const REASONING: &str = "reasoning";
 
 /// The finish reason of an answer that calls tools.
 pub(crate) const TOOL_CALLS: &str = "tool_calls";
@@ -71,14 +74,14 @@ pub(crate) fn answer(
     completions: Vec<Completion>,
     with_logprobs: bool,
     codec: &TextCodec,
-    tools: Option<ToolFormat>,
+    parts: AnswerParts,
 ) -> Answer {
     let usage: Vec<Tokens> = completions.iter().map(|completion| completion.usage).collect();
     let choices = (0..)
         .zip(completions)
         .map(|(index, completion)| {
-            let message = match tools {
-                Some(format) => head.message_with_calls(index, format, &completion.text),
+            let message = match parts.splitter() {
+                Some(splitter) => head.message_of(index, splitter, &completion.text),
                 None => {
                     AnswerMessage { content: Some(completion.text), ..AnswerMessage::default() }
                 }
@@ -133,6 +136,13 @@ impl AnswerHead {
         self.chunk(vec![ChunkChoice { index, delta, logprobs, ..ChunkChoice::default() }])
     }
 
+    /// More reasoning of a choice.
+    fn reasoning(&self, index: u32, text: String, logprobs: Option<Value>) -> Chunk {
+        let rest = Map::from_iter([(REASONING.to_owned(), Value::String(text))]);
+        let delta = Delta { rest, ..Delta::default() };
+        self.chunk(vec![ChunkChoice { index, delta, logprobs, ..ChunkChoice::default() }])
+    }
+
     /// What a splitter made clear. The first chunk carries the log-probabilities.
     pub(crate) fn pieces(
         &self,
@@ -145,6 +155,7 @@ impl AnswerHead {
             .into_iter()
             .map(|piece| match piece {
                 Piece::Text(text) => self.text(index, text, logprobs.take()),
+                Piece::Reasoning(text) => self.reasoning(index, text, logprobs.take()),
                 Piece::Call(call, function) => {
                     let delta = ToolCallDelta {
                         index: call as u32,
@@ -171,16 +182,16 @@ impl AnswerHead {
         chunks
     }
 
-    /// A message whose text is split into content and calls.
-    fn message_with_calls(&self, index: u32, format: ToolFormat, text: &str) -> AnswerMessage {
-        let mut splitter = ToolSplitter::new(format);
+    /// A message whose text is split into reasoning, content and calls.
+    fn message_of(&self, index: u32, mut splitter: AnswerSplitter, text: &str) -> AnswerMessage {
         let mut pieces = splitter.push(text);
         pieces.extend(splitter.finish());
         let mut message = AnswerMessage::default();
-        let mut content = String::new();
+        let (mut content, mut reasoning) = (String::new(), String::new());
         for piece in pieces {
             match piece {
                 Piece::Text(text) => content.push_str(&text),
+                Piece::Reasoning(text) => reasoning.push_str(&text),
                 Piece::Call(call, function) => message.tool_calls.push(ToolCall {
                     id: self.call_id(index, call),
                     kind: "function".to_owned(),
@@ -191,6 +202,9 @@ impl AnswerHead {
         }
         let blank = content.trim().is_empty() && !message.tool_calls.is_empty();
         message.content = (!blank).then_some(content);
+        if !reasoning.is_empty() {
+            message.rest.insert(REASONING.to_owned(), Value::String(reasoning));
+        }
         message
     }
 

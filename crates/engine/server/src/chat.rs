@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use pelton_constrain::Constraint;
 use pelton_llm_types::encode_done;
 use pelton_scheduler::{Completion, Event, TokenLogprob, Usage};
-use pelton_tokens::TextCodec;
+use pelton_tokens::{TemplateOptions, TextCodec};
 use serde_json::Value;
 
 use crate::answer::{AnswerHead, TOOL_CALLS, answer, logprobs_json, usage_of};
@@ -18,9 +18,8 @@ use crate::chat_body::{ChatBody, read_json};
 use crate::error::ApiError;
 use crate::runs::{Happened, Run, encode_error, encode_json, event_stream, finished};
 use crate::sampling_body::GenerationPlan;
-use crate::split_tool_calls::ToolSplitter;
+use crate::split_answer::{AnswerParts, AnswerSplitter};
 use crate::state::EngineState;
-use crate::tool_format::ToolFormat;
 
 /// Prompts longer than this are encoded on a thread of their own.
 const LONG_PROMPT_BYTES: usize = 64 * 1024;
@@ -51,22 +50,17 @@ pub(crate) async fn complete_chat(
     };
     let runs = submit(&state, &prompt, adapter.as_deref(), &plan.generation, constraint.as_ref())?;
     let codec = Arc::clone(state.shared.scheduler.codec());
+    let tools = plan.tools.is_some().then_some(format);
+    let parts = AnswerParts::of(&codec, &prompt, constraint.is_some(), tools);
     if stream {
-        return Ok(stream_response(
-            head,
-            runs,
-            &plan.generation,
-            codec,
-            plan.tools.is_some().then_some(format),
-        ));
+        return Ok(stream_response(head, runs, &plan.generation, codec, parts));
     }
     let mut completions = Vec::with_capacity(runs.len());
     for run in runs {
         completions.push(finished(run).await?.completion);
     }
-    let format = plan.tools.is_some().then_some(format);
     let with_logprobs = plan.generation.logprobs.is_some();
-    Ok(Json(answer(head, completions, with_logprobs, &codec, format)).into_response())
+    Ok(Json(answer(head, completions, with_logprobs, &codec, parts)).into_response())
 }
 
 async fn encode(
@@ -76,7 +70,14 @@ async fn encode(
 ) -> Result<Vec<u32>, ApiError> {
     let codec = Arc::clone(state.shared.scheduler.codec());
     let bytes: usize = body.messages.iter().map(|message| message.content.len()).sum();
-    let run = move || codec.apply(&body.messages, true, tools.as_ref());
+    let run = move || {
+        let options = TemplateOptions {
+            add_generation_prompt: true,
+            tools: tools.as_ref(),
+            variables: body.chat_template_kwargs.as_ref(),
+        };
+        codec.apply(&body.messages, options)
+    };
     if bytes < LONG_PROMPT_BYTES {
         return Ok(run()?);
     }
@@ -106,8 +107,8 @@ struct ChatStream {
     codec: Arc<TextCodec>,
     with_logprobs: bool,
     include_usage: bool,
-    /// Per choice, where tools were offered.
-    splitters: Option<Vec<ToolSplitter>>,
+    /// Per choice, where answers may have other parts than text.
+    splitters: Option<Vec<AnswerSplitter>>,
     /// Per choice, its counts once it is done.
     done: Vec<Option<Usage>>,
     broken: bool,
@@ -118,14 +119,14 @@ fn stream_response(
     runs: Vec<Run>,
     plan: &GenerationPlan,
     codec: Arc<TextCodec>,
-    tools: Option<ToolFormat>,
+    parts: AnswerParts,
 ) -> Response {
     let mut state = ChatStream {
         head,
         codec,
         with_logprobs: plan.logprobs.is_some(),
         include_usage: plan.include_usage,
-        splitters: tools.map(|format| runs.iter().map(|_| ToolSplitter::new(format)).collect()),
+        splitters: runs.iter().map(|_| parts.splitter()).collect(),
         done: vec![None; runs.len()],
         broken: false,
     };
@@ -175,7 +176,7 @@ impl ChatStream {
         {
             let pieces = splitter.finish();
             bytes.extend(self.head.pieces(index, pieces, None).iter().flat_map(encode_json));
-            if splitter.calls() > 0 {
+            if splitter.has_calls() {
                 reason = TOOL_CALLS;
             }
         }

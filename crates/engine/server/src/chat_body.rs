@@ -35,6 +35,8 @@ pub(crate) struct ChatBody {
     tools: Option<Value>,
     tool_choice: Option<Value>,
     parallel_tool_calls: Option<bool>,
+    /// Variables of the template; vLLM's name.
+    pub(crate) chat_template_kwargs: Option<Map<String, Value>>,
     #[serde(flatten)]
     sampling: SamplingBody,
     #[serde(flatten)]

@@ -33,6 +33,8 @@ mod router;
 mod runs;
 mod sampling_body;
 mod serve;
+mod split_answer;
+mod split_reasoning;
 mod split_tool_calls;
 mod state;
 mod token_scores;

@@ -3,11 +3,14 @@
 use pelton_llm_types::FunctionCall;
 use serde_json::Value;
 
+use crate::split_reasoning::begun_mark;
 use crate::tool_format::{HERMES, ToolFormat};
 
-/// A part of an answer.
+/// A part of an answer's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Piece {
+    /// What the model thought before it answered.
+    Reasoning(String),
     /// Text for the user.
     Text(String),
     /// A call, and which of the answer's calls it is, from 0.
@@ -107,11 +110,6 @@ impl ToolSplitter {
         self.calls += 1;
         Piece::Call(self.calls - 1, call)
     }
-}
-
-/// Bytes at the end of `text` that may be the beginning of `mark`.
-fn begun_mark(text: &str, mark: &str) -> usize {
-    (1..mark.len()).rev().find(|&length| text.ends_with(&mark[..length])).unwrap_or(0)
 }
 
 /// One call, or a list of them; none where the text is anything else.

@@ -17,6 +17,7 @@ use crate::state::EngineState;
 use crate::{EngineOptions, ServeError};
 
 mod completions;
+mod reasoning;
 
 const TOKEN: &str = "secret";
 

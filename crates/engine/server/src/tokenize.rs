@@ -4,9 +4,9 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use pelton_tokens::Message;
+use pelton_tokens::{Message, TemplateOptions};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::chat_body::read_json;
 use crate::error::ApiError;
@@ -27,6 +27,7 @@ struct TokenizeBody {
     continue_final_message: bool,
     chat_template: Option<Value>,
     tools: Option<Value>,
+    chat_template_kwargs: Option<Map<String, Value>>,
     #[serde(default)]
     return_token_strs: bool,
 }
@@ -55,7 +56,14 @@ pub(crate) async fn tokenize(
         }
         (None, Some(messages)) => {
             body.refuse_unsupported()?;
-            codec.apply(messages, body.add_generation_prompt, body.tools.as_ref())?
+            {
+                let options = TemplateOptions {
+                    add_generation_prompt: body.add_generation_prompt,
+                    tools: body.tools.as_ref(),
+                    variables: body.chat_template_kwargs.as_ref(),
+                };
+                codec.apply(messages, options)?
+            }
         }
         _ => {
             let message = "send either prompt or messages";

@@ -5,7 +5,7 @@ use std::path::Path;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Serde, Value};
 use minijinja::{Environment, Error, ErrorKind, context};
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::{Message, TokensError, python_json};
 
@@ -15,6 +15,17 @@ const FUEL: u64 = 2_000_000;
 /// Further instructions allowed per byte of the messages, for templates that walk through the text.
 const FUEL_PER_BYTE: u64 = 64;
 const NAME: &str = "chat";
+
+/// What a rendering depends on beside the messages.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TemplateOptions<'a> {
+    /// Whether the answer's head follows, so that the model goes on with its text.
+    pub add_generation_prompt: bool,
+    /// Tools that may be called, as OpenAI describes them.
+    pub tools: Option<&'a Json>,
+    /// Further variables that the template knows, such as `enable_thinking`; those above win.
+    pub variables: Option<&'a Map<String, Json>>,
+}
 
 /// A compiled chat template.
 #[derive(Debug)]
@@ -73,9 +84,9 @@ impl ChatTemplate {
     pub fn render(
         &self,
         messages: &[Message],
-        tools: Option<&Json>,
-        add_generation_prompt: bool,
+        options: TemplateOptions<'_>,
     ) -> Result<String, TokensError> {
+        let TemplateOptions { add_generation_prompt, tools, variables } = options;
         let refused = |error: Error| TokensError::TemplateRefused { detail: explain(&error) };
         let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
         let mut environment = self.environment.clone();
@@ -88,6 +99,7 @@ impl ChatTemplate {
                 add_generation_prompt,
                 bos_token => self.bos_token.as_str(),
                 eos_token => self.eos_token.as_str(),
+                ..variables.map_or_else(|| context! {}, |known| Value::from(Serde(known)))
             })
             .map_err(refused)
     }

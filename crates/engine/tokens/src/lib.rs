@@ -17,7 +17,7 @@ mod text_codec;
 mod token_bytes;
 
 pub use byte_tokenizer::{BYTE_VOCAB_SIZE, CHAT_TEMPLATE, write_byte_tokenizer};
-pub use chat_template::ChatTemplate;
+pub use chat_template::{ChatTemplate, TemplateOptions};
 pub use detokenize::Detokenizer;
 pub use error::TokensError;
 pub use gguf_vocabulary::GgufVocabulary;

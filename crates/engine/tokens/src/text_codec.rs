@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokenizers::Tokenizer;
 
 use crate::guarded_messages::GuardedMessages;
-use crate::{ChatTemplate, Message, TokenBytes, TokensError};
+use crate::{ChatTemplate, Message, TemplateOptions, TokenBytes, TokensError};
 
 /// Tokenizer, chat template and end-of-text ids of a model.
 #[derive(Debug)]
@@ -177,11 +177,10 @@ impl TextCodec {
     pub fn render(
         &self,
         messages: &[Message],
-        add_generation_prompt: bool,
-        tools: Option<&Value>,
+        options: TemplateOptions<'_>,
     ) -> Result<String, TokensError> {
         let template = self.template.as_ref().ok_or(TokensError::NoChatTemplate)?;
-        template.render(messages, tools, add_generation_prompt)
+        template.render(messages, options)
     }
 
     /// Renders a conversation and encodes it. What users and tools wrote stays text: a special token
@@ -193,11 +192,10 @@ impl TextCodec {
     pub fn apply(
         &self,
         messages: &[Message],
-        add_generation_prompt: bool,
-        tools: Option<&Value>,
+        options: TemplateOptions<'_>,
     ) -> Result<Vec<u32>, TokensError> {
         let guarded = GuardedMessages::new(messages, &self.special);
-        let text = self.render(&guarded.messages, add_generation_prompt, tools)?;
+        let text = self.render(&guarded.messages, options)?;
         self.encode_guarded(&text, guarded.mark)
     }
 
@@ -224,10 +222,11 @@ impl TextCodec {
         answer: &str,
     ) -> Result<RenderedExample, TokensError> {
         let guarded = GuardedMessages::new(messages, &self.special);
-        let prompt = self.render(&guarded.messages, true, None)?;
+        let asks = TemplateOptions { add_generation_prompt: true, ..TemplateOptions::default() };
+        let prompt = self.render(&guarded.messages, asks)?;
         let mut conversation = guarded.messages.to_vec();
         conversation.push(Message::new("assistant", answer));
-        let whole = self.render(&conversation, false, None)?;
+        let whole = self.render(&conversation, TemplateOptions::default())?;
         let answer = whole.strip_prefix(&prompt).ok_or_else(|| TokensError::TemplateRefused {
             detail: "the conversation with its answer does not begin with the generation prompt"
                 .to_owned(),
