@@ -17,7 +17,7 @@ import numpy as np
 
 
 class Engine:
-    def __init__(self, path, threads, sequences, context):
+    def __init__(self, path, threads, sequences, context, exact=False):
         llama_cpp.llama_backend_init()
         quiet = llama_cpp.llama_log_callback(lambda *_: None)
         llama_cpp.llama_log_set(quiet, ctypes.c_void_p(0))
@@ -30,6 +30,10 @@ class Engine:
         params.n_batch = params.n_ubatch = 512
         params.n_seq_max = sequences
         params.n_threads = params.n_threads_batch = threads
+        if exact:
+            # Keys and values are in F16 otherwise, and so are flash attention's products.
+            params.type_k = params.type_v = llama_cpp.GGML_TYPE_F32
+            params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
         self.context = llama_cpp.llama_init_from_model(self.model, params)
         self.vocab = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self.model))
         self.batch = llama_cpp.llama_batch_init(512, 0, sequences)
@@ -112,4 +116,5 @@ def main():
     )
 
 
-main()
+if __name__ == "__main__":
+    main()

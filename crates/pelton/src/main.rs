@@ -8,6 +8,7 @@ mod data_folder;
 mod demo;
 mod engine_process;
 mod engines;
+mod export_adapter;
 mod job_command;
 mod job_runner;
 mod jobs;
@@ -96,6 +97,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::RunJob(arguments) => job_command::run(arguments),
         Command::Api(command) if command.quantize().is_some() => {
             command.quantize().map_or(Ok(ExitCode::SUCCESS), quantize::run)
+        }
+        Command::Api(command) if command.export_adapter().is_some() => {
+            match command.export_adapter() {
+                Some((export, globals)) => export_adapter::run(export, globals),
+                None => Ok(ExitCode::SUCCESS),
+            }
         }
         Command::Api(command) if command.pull().is_some() => match command.pull() {
             Some((pull, globals)) => runtime(2)?.block_on(pull::run(pull, globals)),

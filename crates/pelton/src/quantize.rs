@@ -6,6 +6,7 @@ use pelton_cli::Quantize;
 use pelton_engine_server::vocabulary_metadata;
 use pelton_model::{Precision, open_model, quantize_to_gguf};
 use pelton_tokens::GgufVocabulary;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Runs the command.
@@ -13,10 +14,7 @@ use std::process::ExitCode;
 pub fn run(arguments: &Quantize) -> anyhow::Result<ExitCode> {
     let Quantize { source, to, out } = arguments;
     let precision: Precision = to.parse()?;
-    anyhow::ensure!(
-        out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")),
-        "--out must end in .gguf, so that other programs know what it is"
-    );
+    ensure_named_gguf(out)?;
     let model = open_model(source)?;
     let rows = model.config().vocab_size;
     let vocabulary = if source.join("tokenizer.json").exists() {
@@ -31,8 +29,6 @@ pub fn run(arguments: &Quantize) -> anyhow::Result<ExitCode> {
              Pelton finds tokenizer.json inside the file"
         );
     }
-    let name = source.canonicalize().ok();
-    let name = name.as_deref().and_then(std::path::Path::file_name).unwrap_or_default();
     let bar = ProgressBar::new(0);
     bar.set_style(ProgressStyle::with_template(
         "{bar:40} {percent}% of {human_len} weights, {eta}",
@@ -40,7 +36,7 @@ pub fn run(arguments: &Quantize) -> anyhow::Result<ExitCode> {
     quantize_to_gguf(
         model.as_ref(),
         precision,
-        &name.to_string_lossy(),
+        &folder_name(source),
         vocabulary_metadata(vocabulary),
         out,
         &mut |done, all| {
@@ -52,4 +48,19 @@ pub fn run(arguments: &Quantize) -> anyhow::Result<ExitCode> {
     let bytes = std::fs::metadata(out).with_context(|| format!("reading {}", out.display()))?.len();
     println!("{} has {:.1} MiB in {precision}", out.display(), bytes as f64 / (1 << 20) as f64);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a file to write that is not named as one.
+pub fn ensure_named_gguf(out: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf")),
+        "--out must end in .gguf, so that other programs know what it is"
+    );
+    Ok(())
+}
+
+/// What a folder is called, also where it is given as `.`.
+pub fn folder_name(folder: &Path) -> String {
+    let whole = folder.canonicalize().ok();
+    whole.as_deref().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -2,7 +2,7 @@
 //! engine writes, the same tokens, the same threads, taking turns.
 
 use super::programs::{example, finished, object, python};
-use super::{Check, constrained};
+use super::{Check, adapters, constrained};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -63,6 +63,9 @@ pub fn run(root: &Path, data: &Path) -> anyhow::Result<(Vec<Check>, Value)> {
         checks.extend(more);
         raw.insert(precision.name.to_owned(), numbers);
     }
+    let (check, found) = adapters::run(root, &folder, &python)?;
+    checks.push(check);
+    raw.insert("adapters".to_owned(), found);
     let (more, found) = constrained::run(root, data)?;
     checks.extend(more);
     raw.insert("constrained".to_owned(), found);

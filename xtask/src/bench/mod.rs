@@ -1,5 +1,6 @@
 //! Benchmarks: each prints one JSON object with its checks beside the raw figures.
 
+mod adapters;
 mod constrained;
 mod engine;
 mod programs;

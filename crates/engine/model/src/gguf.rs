@@ -1,5 +1,6 @@
 //! GGUF, ggml's file format for models (`gguf.md` in the ggml repository), versions 2 and 3.
 
+mod adapter;
 mod file;
 mod metadata;
 mod model;
@@ -12,6 +13,7 @@ mod tests;
 
 use pelton_kernels::blocks::BlockFormat;
 
+pub use adapter::adapter_to_gguf;
 pub use file::GgufFile;
 pub use model::GgufModel;
 pub use quantize::{quantize_rows, quantize_to_gguf};

@@ -31,8 +31,8 @@ pub use base_model::BaseModel;
 pub use config::DecoderConfig;
 pub use error::ModelError;
 pub use gguf::{
-    GgufFile, GgufKind, GgufModel, GgufTensor, GgufValue, GgufWriter, quantize_rows,
-    quantize_to_gguf,
+    GgufFile, GgufKind, GgufModel, GgufTensor, GgufValue, GgufWriter, adapter_to_gguf,
+    quantize_rows, quantize_to_gguf,
 };
 pub use initialize::SeededNormal;
 pub use layout::{LayerLayout, Layout, Span};
@@ -41,5 +41,5 @@ pub use precision::{Precision, UnknownPrecision};
 pub use projection::Projection;
 pub use rotary::Rotary;
 pub use tensor_file::{TensorFile, TensorToWrite, write_tensor_file};
-pub use weight_source::{WeightSource, gguf_file, open_model};
+pub use weight_source::{WeightSource, gguf_file, model_config, open_model};
 pub use write_atomically::write_atomically;

@@ -46,6 +46,17 @@ pub fn open_model(path: &Path) -> Result<Box<dyn WeightSource>, ModelError> {
     })
 }
 
+/// The configuration of what [`open_model`] opens; a Hugging Face folder needs no weights for it.
+///
+/// # Errors
+/// As [`open_model`].
+pub fn model_config(path: &Path) -> Result<DecoderConfig, ModelError> {
+    match gguf_file(path)? {
+        Some(file) => Ok(GgufModel::open(&file)?.config().clone()),
+        None => DecoderConfig::load(path),
+    }
+}
+
 /// The GGUF file that a path means: itself, or the only one in a folder without safetensors.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 mod authorization;
 mod bad_input;
 mod chaos;
+mod exports;
 mod families;
 mod finetunes;
 mod pulls;

@@ -86,6 +86,17 @@ impl Command {
         }
     }
 
+    /// The adapter to be written as GGUF, where this is the command: on this machine, too.
+    #[must_use]
+    pub const fn export_adapter(&self) -> Option<(&model::ExportAdapter, &Globals)> {
+        match self {
+            Self::Model(Noun { verb: model::Verb::ExportAdapter(export), globals }) => {
+                Some((export, globals))
+            }
+            _ => None,
+        }
+    }
+
     /// What is to be pulled, where this is the command: it is downloaded on this machine, and then
     /// uploaded to the server.
     #[must_use]

@@ -31,4 +31,4 @@ mod trace;
 mod tests;
 
 pub use command::{Command, Globals, finish, run};
-pub use model::{Pull, Quantize};
+pub use model::{ExportAdapter, Pull, Quantize};

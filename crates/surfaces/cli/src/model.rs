@@ -29,12 +29,21 @@ pub enum Verb {
     /// Round a model's weights to fewer bits and write them as a GGUF file; needs no server.
     #[command(after_help = QUANTIZE_EXAMPLES)]
     Quantize(Quantize),
+    /// Write a LoRA adapter as a GGUF file for llama.cpp; needs no server.
+    #[command(after_help = EXPORT_ADAPTER_EXAMPLES)]
+    ExportAdapter(ExportAdapter),
 }
 
 const QUANTIZE_EXAMPLES: &str = "\
 Examples:
   pelton model quantize /models/Qwen2.5-0.5B-Instruct --to q4_k_m --out qwen-q4_k_m.gguf
   pelton up --set engine.model=qwen-q4_k_m.gguf";
+
+const EXPORT_ADAPTER_EXAMPLES: &str = "\
+Examples:
+  pelton model pull telco-desk@1 --to ./telco-desk --yes
+  pelton model export-adapter ./telco-desk --base ./qwen --out telco-desk.gguf
+  llama-server --model qwen.gguf --lora telco-desk.gguf";
 
 const PULL_EXAMPLES: &str = "\
 A download that was interrupted goes on where it was. Nothing is downloaded before the question is
@@ -95,6 +104,20 @@ pub struct Quantize {
     pub out: PathBuf,
 }
 
+/// What `pelton model export-adapter` takes.
+#[derive(Debug, Clone, Args)]
+pub struct ExportAdapter {
+    /// Folder in PEFT's format.
+    pub adapter: PathBuf,
+    /// The base that it was trained on: a folder in Hugging Face's format, of which only `config.json`
+    /// is read, or a GGUF file.
+    #[arg(long, value_name = "FOLDER_OR_GGUF")]
+    pub base: PathBuf,
+    /// The file to write, which must not exist.
+    #[arg(long, value_name = "FILE.gguf")]
+    pub out: PathBuf,
+}
+
 const COLUMNS: &[Column] = &[
     Column::text("model", |v| plain(&v["ref"])),
     Column::text("kind", |v| plain(&v["kind"])),
@@ -118,7 +141,7 @@ pub(crate) async fn run(verb: Verb, client: &Client, out: &mut Terminal) -> anyh
             }
         }
         // The binary does these itself; there is no engine here.
-        Verb::Pull(_) | Verb::Quantize(_) => {
+        Verb::Pull(_) | Verb::Quantize(_) | Verb::ExportAdapter(_) => {
             anyhow::bail!("this build of the command line has no engine")
         }
     }

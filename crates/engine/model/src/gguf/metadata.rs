@@ -54,6 +54,9 @@ impl GgufFile {
     /// The configuration that the metadata and the tensors' shapes describe.
     pub(super) fn config(&self) -> Result<DecoderConfig, ModelError> {
         let architecture = self.architecture()?;
+        if self.text("general.type") == Some("adapter") {
+            return Err(self.unsupported("it is an adapter; name the model that it is for".into()));
+        }
         let key = |name: &str| format!("{architecture}.{name}");
         let needed = |name: &str| {
             self.count(&key(name)).ok_or_else(|| ModelError::BrokenTensors {
@@ -166,6 +169,15 @@ fn shortest(value: f64) -> f64 {
     (value as f32).to_string().parse().unwrap_or(value)
 }
 
+/// The architecture under which a configuration is written.
+pub(super) fn architecture_of(config: &DecoderConfig) -> &'static str {
+    match config.family() {
+        "qwen2" => "qwen2",
+        "qwen3" => "qwen3",
+        _ => "llama",
+    }
+}
+
 /// An architecture's name, and keys with their values.
 type Described = (&'static str, Vec<(String, GgufValue)>);
 
@@ -177,11 +189,7 @@ pub(super) fn of_config(config: &DecoderConfig) -> Result<Described, ModelError>
     let refused = |reason: String| {
         Err(ModelError::InvalidConfig(format!("{reason}, which GGUF files cannot say")))
     };
-    let architecture = match config.family() {
-        "qwen2" => "qwen2",
-        "qwen3" => "qwen3",
-        _ => "llama",
-    };
+    let architecture = architecture_of(config);
     if (0..config.num_hidden_layers).any(|layer| config.window(layer).is_some()) {
         return refused("it has sliding windows".into());
     }

@@ -134,7 +134,7 @@ fn write_tensor(
     Ok(())
 }
 
-fn in_ggml_order(weights: &[f32], width: usize, head: usize) -> Vec<f32> {
+pub(super) fn in_ggml_order(weights: &[f32], width: usize, head: usize) -> Vec<f32> {
     let mut ordered = vec![0.0; weights.len()];
     for (row, weights) in weights.chunks_exact(width).enumerate() {
         ordered[names::permuted(row, head) * width..][..width].copy_from_slice(weights);
@@ -142,7 +142,7 @@ fn in_ggml_order(weights: &[f32], width: usize, head: usize) -> Vec<f32> {
     ordered
 }
 
-fn bytes_of(weights: &[f32]) -> Vec<u8> {
+pub(super) fn bytes_of(weights: &[f32]) -> Vec<u8> {
     weights.iter().flat_map(|weight| weight.to_le_bytes()).collect()
 }
 

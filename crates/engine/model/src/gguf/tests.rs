@@ -7,8 +7,9 @@ use tempfile::TempDir;
 
 use super::{GgufKind, GgufTensor, GgufValue};
 use crate::{
-    BaseModel, DecoderConfig, GgufFile, GgufModel, GgufWriter, ModelError, Precision, SeededNormal,
-    open_model, quantize_to_gguf,
+    Adapter, AdapterConfig, BaseModel, DecoderConfig, GgufFile, GgufModel, GgufWriter, ModelError,
+    Precision, Projection, SeededNormal, adapter_to_gguf, model_config, open_model,
+    quantize_to_gguf,
 };
 
 fn model(config: DecoderConfig) -> BaseModel {
@@ -114,6 +115,103 @@ fn quantized_weights_are_not_rounded_again() {
     let again = folder.path().join("again.gguf");
     let error = quantize_to_gguf(&source, Precision::Q4K, "", Vec::new(), &again, &mut |_, _| {});
     assert!(error.unwrap_err().to_string().contains("quantized already"));
+}
+
+fn adapter(base: &DecoderConfig, rank_stabilized: bool) -> Adapter {
+    let config = AdapterConfig {
+        rank: 4,
+        alpha: 6.0,
+        rank_stabilized,
+        targets: Projection::ALL.to_vec(),
+        base_model: String::new(),
+    };
+    let mut adapter = Adapter::initialize(config, base, 5).unwrap();
+    let mut normal = SeededNormal::new(6);
+    for (_, pair) in adapter.pairs_mut() {
+        pair.b.fill_with(|| normal.draw() as f32);
+    }
+    adapter
+}
+
+#[test]
+fn what_llama_cpp_adds_for_an_adapter_is_what_merging_adds() {
+    for (family, architecture) in
+        [("llama", "llama"), ("mistral", "llama"), ("qwen2", "qwen2"), ("qwen3", "qwen3")]
+    {
+        for rank_stabilized in [false, true] {
+            let folder = TempDir::new().unwrap();
+            let path = |name: &str| folder.path().join(name);
+            let mut config = DecoderConfig::small(48, 64, 96, 2, 4, 2);
+            config.other.insert("model_type".into(), family.into());
+            let base = model(config.clone());
+            let adapter = adapter(&config, rank_stabilized);
+            write(&base, Precision::F32, &path("base.gguf")).unwrap();
+            write(&base.merged(&adapter).unwrap(), Precision::F32, &path("merged.gguf")).unwrap();
+            let config = model_config(&path("base.gguf")).unwrap();
+            adapter_to_gguf(&adapter, &config, "desk", &path("adapter.gguf")).unwrap();
+
+            let open = |name| GgufFile::open(&path(name)).unwrap();
+            let (base, merged) = (open("base.gguf"), open("merged.gguf"));
+            let file = open("adapter.gguf");
+            for (key, expected) in [
+                ("general.type", "adapter"),
+                ("general.architecture", architecture),
+                ("general.name", "desk"),
+                ("adapter.type", "lora"),
+            ] {
+                assert_eq!(file.text(key), Some(expected), "{key}");
+            }
+            let expected = if rank_stabilized { 12.0 } else { 6.0 };
+            assert_eq!(file.value("adapter.lora.alpha"), Some(&GgufValue::Float(expected)));
+            assert_eq!(file.tensor_count(), 2 * 7 * 2);
+            for layer in 0..2 {
+                for leaf in
+                    ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"]
+                {
+                    let name = format!("blk.{layer}.{leaf}.weight");
+                    let shape = base.tensor(&name).unwrap().shape.clone();
+                    let read = |file: &GgufFile, name: &str, shape: &[usize]| {
+                        assert_eq!(file.tensor(name).unwrap().shape, shape, "{name}");
+                        file.read_floats(name, 0..shape[0]).unwrap()
+                    };
+                    let mut weight = read(&base, &name, &shape);
+                    let a = read(&file, &format!("{name}.lora_a"), &[4, shape[1]]);
+                    let b = read(&file, &format!("{name}.lora_b"), &[shape[0], 4]);
+                    for (at, weight) in weight.iter_mut().enumerate() {
+                        let (row, col) = (at / shape[1], at % shape[1]);
+                        let product = |rank: usize| b[row * 4 + rank] * a[rank * shape[1] + col];
+                        *weight += expected as f32 / 4.0 * (0..4).map(product).sum::<f32>();
+                    }
+                    let merged = read(&merged, &name, &shape);
+                    for (found, expected) in weight.iter().zip(&merged) {
+                        let difference = (found - expected).abs();
+                        assert!(difference < 1e-5, "{family} {name}: {found} {expected}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_adapter_is_no_model_and_one_for_another_base_is_not_written() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("adapter.gguf");
+    let config = DecoderConfig::small(48, 64, 96, 2, 4, 2);
+    let mut adapter = adapter(&config, false);
+    let other = DecoderConfig::small(48, 96, 96, 2, 4, 2);
+    let error = adapter_to_gguf(&adapter, &other, "x", &path).unwrap_err();
+    assert!(error.to_string().contains("does not fit the base"), "{error}");
+    assert!(!path.exists());
+    adapter_to_gguf(&adapter, &config, "x", &path).unwrap();
+    let error = adapter_to_gguf(&adapter, &config, "x", &path).unwrap_err();
+    assert!(error.to_string().contains("exists"), "{error}");
+    let error = GgufModel::open(&path).unwrap_err();
+    assert!(error.to_string().contains("it is an adapter"), "{error}");
+    let tiny = AdapterConfig { alpha: 1e-50, ..adapter.config().clone() };
+    adapter = Adapter::initialize(tiny, &config, 1).unwrap();
+    let error = adapter_to_gguf(&adapter, &config, "x", &folder.path().join("y.gguf"));
+    assert!(error.unwrap_err().to_string().contains("32 bits"));
 }
 
 #[test]
