@@ -78,7 +78,7 @@ def read(engine, tokens, sequence):
 def main():
     path = sys.argv[1]
     threads, length, answer, sequences = map(int, sys.argv[2:6])
-    engine = Engine(path, threads, sequences, length + answer + 16)
+    engine = Engine(path, threads, max(sequences, 1), length + answer + 16)
     read(engine, prompt(99, 16, engine.vocab), 0)
 
     engine.clear()
@@ -98,10 +98,11 @@ def main():
         int(read(engine, prompt(sequence, length, engine.vocab), sequence).argmax())
         for sequence in range(sequences)
     ]
-    for at in range(answer - 1):
+    for at in range(answer - 1 if sequences else 0):
         engine.decode([(token, length + at, sequence, 1) for sequence, token in enumerate(tokens)])
         tokens = [int(engine.logits(row).argmax()) for row in range(sequences)]
-    together = sequences * (length + answer) / (time.perf_counter() - begun)
+    seconds = time.perf_counter() - begun
+    together = sequences * (length + answer) / seconds if sequences else None
     print(
         json.dumps(
             {

@@ -1,4 +1,4 @@
-//! The engine beside llama.cpp: the same random weights of Qwen2.5-0.5B's shape in the same GGUF files, which the
+//! The engine beside llama.cpp: the same random weights of Qwen2.5's shapes in the same GGUF files, which the
 //! engine writes, the same tokens, the same threads, taking turns.
 
 use super::programs::{example, finished, object, python};
@@ -8,44 +8,33 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
 
-const TRIALS: usize = 3;
+const TRIALS: usize = 7;
+/// Of several sequences, which take ten times as long.
+const TRIALS_TOGETHER: usize = 3;
 const PROMPT: usize = 512;
 const ANSWER: usize = 32;
 const SEQUENCES: usize = 8;
 
-/// A precision and what its checks are called.
-struct Precision {
-    name: &'static str,
-    decode: &'static str,
-    prefill: &'static str,
-    memory: &'static str,
-    together: Option<&'static str>,
+/// A model file, and what is added to the names of its checks.
+struct Model {
+    shape: &'static str,
+    precision: &'static str,
+    suffix: &'static str,
+    /// Whether several sequences are run together, too.
+    together: bool,
 }
 
-const Q8_0: Precision = Precision {
-    name: "q8_0",
-    decode: "decode_vs_llamacpp_q8_0",
-    prefill: "prefill_vs_llamacpp_q8_0",
-    memory: "rss_mb",
-    together: Some("concurrent8_vs_llamacpp"),
-};
-
-const Q4_K_M: Precision = Precision {
-    name: "q4_k_m",
-    decode: "decode_vs_llamacpp_q4_k_m",
-    prefill: "prefill_vs_llamacpp_q4_k_m",
-    memory: "rss_mb_q4_k_m",
-    together: None,
-};
+const MODELS: [Model; 4] = [
+    Model { shape: "0.5b", precision: "q8_0", suffix: "q8_0", together: true },
+    Model { shape: "0.5b", precision: "q4_k_m", suffix: "q4_k_m", together: false },
+    Model { shape: "1.5b", precision: "q8_0", suffix: "q8_0_1_5b", together: false },
+    Model { shape: "1.5b", precision: "q4_k_m", suffix: "q4_k_m_1_5b", together: false },
+];
 
 pub fn run(root: &Path, data: &Path) -> anyhow::Result<(Vec<Check>, Value)> {
     let folder = root.join(".build/bench-engine");
-    let model = folder.join("model");
     let engine = example(root, "beside_llama_cpp")?;
-    if !model.join("model.safetensors").exists() {
-        std::fs::create_dir_all(&model)?;
-        finished(Command::new(&engine).arg("make").arg(&model), "making the model")?;
-    }
+    std::fs::create_dir_all(&folder)?;
     let python = python(
         &folder.join("python"),
         "llama_cpp, numpy",
@@ -53,15 +42,17 @@ pub fn run(root: &Path, data: &Path) -> anyhow::Result<(Vec<Check>, Value)> {
         &[&["cmake", "ninja", "numpy"], &["llama-cpp-python"]],
     )?;
     let (mut checks, mut raw) = (Vec::new(), serde_json::Map::new());
-    for precision in [&Q8_0, &Q4_K_M] {
+    for model in &MODELS {
         // Written anew each time: the file is as good as the code that wrote it.
-        let gguf = folder.join(format!("written-{}.gguf", precision.name));
+        let gguf = folder.join("model.gguf");
         let _ = std::fs::remove_file(&gguf);
         let mut write = Command::new(&engine);
-        finished(write.arg("write").arg(&model).arg(precision.name).arg(&gguf), "writing GGUF")?;
-        let (more, numbers) = compare(root, &engine, &python, &gguf, precision)?;
+        write.args(["write", model.shape, model.precision]).arg(&gguf);
+        finished(&mut write, "writing GGUF")?;
+        let (more, numbers) = compare(root, &engine, &python, &gguf, model)?;
         checks.extend(more);
-        raw.insert(precision.name.to_owned(), numbers);
+        raw.insert(model.suffix.to_owned(), numbers);
+        std::fs::remove_file(&gguf)?;
     }
     let (check, found) = adapters::run(root, &folder, &python)?;
     checks.push(check);
@@ -77,34 +68,47 @@ fn compare(
     engine: &Path,
     python: &Path,
     gguf: &Path,
-    precision: &Precision,
+    model: &Model,
 ) -> anyhow::Result<(Vec<Check>, Value)> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let numbers = [threads, PROMPT, ANSWER, SEQUENCES].map(|number| number.to_string());
-    let (mut own, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..TRIALS {
-        let mut ours = Command::new(engine);
-        own.push(object(ours.arg(gguf).arg(precision.name).args(&numbers), "the engine")?);
-        let mut peer = Command::new(python);
-        peer.arg(root.join("bench/llama_peer.py")).arg(gguf).args(&numbers);
-        theirs.push(object(&mut peer, "llama.cpp")?);
-    }
+    let trials = |count: usize, sequences: usize| {
+        let numbers = [threads, PROMPT, ANSWER, sequences].map(|number| number.to_string());
+        let (mut own, mut theirs) = (Vec::new(), Vec::new());
+        for trial in 0..count {
+            eprintln!("{}: {sequences} together, trial {} of {count}", model.suffix, trial + 1);
+            let mut ours = Command::new(engine);
+            own.push(object(ours.arg(gguf).arg(model.precision).args(&numbers), "the engine")?);
+            let mut peer = Command::new(python);
+            peer.arg(root.join("bench/llama_peer.py")).arg(gguf).args(&numbers);
+            theirs.push(object(&mut peer, "llama.cpp")?);
+        }
+        anyhow::Ok((own, theirs))
+    };
+    let (own, theirs) = trials(TRIALS, 0)?;
     let difference = verify(&own[0], &theirs[0])?;
     let ratio = |name: &str| Ok::<_, anyhow::Error>(median(&own, name)? / median(&theirs, name)?);
+    let name = |check: &str| format!("{check}_{}", model.suffix);
     let mut checks = vec![
-        Check::at_least(precision.decode, ratio("decode_tokens_per_s")?, "", 1.0),
-        Check::at_least(precision.prefill, ratio("prefill_tokens_per_s")?, "", 0.8),
-        Check::reported(precision.memory, median(&own, "rss_mb")?, "MiB"),
+        Check::at_least(name("decode_vs_llamacpp"), ratio("decode_tokens_per_s")?, "", 1.0),
+        Check::at_least(name("prefill_vs_llamacpp"), ratio("prefill_tokens_per_s")?, "", 0.8),
+        Check::reported(name("rss_mb"), median(&own, "rss_mb")?, "MiB"),
     ];
-    if let Some(name) = precision.together {
+    let mut raw = json!({ "logit_difference": difference });
+    if model.together {
+        let (own, theirs) = trials(TRIALS_TOGETHER, SEQUENCES)?;
+        let tokens = |of: &[Value]| median(of, "together_tokens_per_s");
         let adapters = median(&own, "adapters_vs_base")?;
-        checks.push(Check::at_least(name, ratio("together_tokens_per_s")?, "", 1.3));
-        checks.push(Check::at_least("adapters8_vs_base", adapters, "", 0.8));
-        checks.push(Check::reported("ttft_p95_ms", median(&own, "ttft_p95_ms")?, "ms"));
+        checks.extend([
+            Check::at_least("concurrent8_vs_llamacpp", tokens(&own)? / tokens(&theirs)?, "", 1.3),
+            Check::at_least("adapters8_vs_base", adapters, "", 0.8),
+            Check::reported("ttft_p95_ms", median(&own, "ttft_p95_ms")?, "ms"),
+            Check::reported("rss_mb", median(&own, "rss_mb")?, "MiB"),
+        ]);
+        raw["together"] =
+            json!({ "pelton": without_logits(own), "llama_cpp": without_logits(theirs) });
     }
-    let raw = json!({
-        "pelton": without_logits(own), "llama_cpp": without_logits(theirs), "logit_difference": difference,
-    });
+    raw["pelton"] = json!(without_logits(own));
+    raw["llama_cpp"] = json!(without_logits(theirs));
     Ok((checks, raw))
 }
 

@@ -43,7 +43,7 @@ enum Name {
 /// One claim and whether it holds.
 #[derive(Serialize)]
 pub struct Check {
-    name: &'static str,
+    name: String,
     value: f64,
     unit: &'static str,
     /// What the value should be, `<= 60` for example; null where it is only reported.
@@ -53,18 +53,20 @@ pub struct Check {
 
 impl Check {
     /// A value that should not be over `limit`.
-    fn at_most(name: &'static str, value: f64, unit: &'static str, limit: f64) -> Self {
-        Self { name, value, unit, target: Some(format!("<= {limit}")), holds: Some(value <= limit) }
+    fn at_most(name: impl Into<String>, value: f64, unit: &'static str, limit: f64) -> Self {
+        let target = Some(format!("<= {limit}"));
+        Self { name: name.into(), value, unit, target, holds: Some(value <= limit) }
     }
 
     /// A value that should not be under `limit`.
-    fn at_least(name: &'static str, value: f64, unit: &'static str, limit: f64) -> Self {
-        Self { name, value, unit, target: Some(format!(">= {limit}")), holds: Some(value >= limit) }
+    fn at_least(name: impl Into<String>, value: f64, unit: &'static str, limit: f64) -> Self {
+        let target = Some(format!(">= {limit}"));
+        Self { name: name.into(), value, unit, target, holds: Some(value >= limit) }
     }
 
     /// A value that is only reported.
-    const fn reported(name: &'static str, value: f64, unit: &'static str) -> Self {
-        Self { name, value, unit, target: None, holds: None }
+    fn reported(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self { name: name.into(), value, unit, target: None, holds: None }
     }
 }
 

@@ -54,9 +54,9 @@ pub fn run(root: &Path, data: &Path) -> anyhow::Result<(Vec<Check>, Value)> {
         .filter_map(|(name, unit, target)| {
             let value = *found.get(*name)?;
             Some(match target {
-                Target::AtLeast(limit) => Check::at_least(name, value, unit, *limit),
-                Target::AtMost(limit) => Check::at_most(name, value, unit, *limit),
-                Target::Reported => Check::reported(name, value, unit),
+                Target::AtLeast(limit) => Check::at_least(*name, value, unit, *limit),
+                Target::AtMost(limit) => Check::at_most(*name, value, unit, *limit),
+                Target::Reported => Check::reported(*name, value, unit),
             })
         })
         .collect();

@@ -62,6 +62,25 @@ fn default_positions() -> usize {
 }
 
 impl DecoderConfig {
+    /// The shape of a Qwen2.5 model with tied embeddings, as its `config.json` tells it; benchmarks fill it with
+    /// random weights. (896, 4,864, 24, 14) is the one with half a billion weights, (1,536, 8,960, 28, 12)
+    /// the one with one and a half; both share two key-value heads.
+    #[must_use]
+    pub fn qwen2_5(
+        hidden_size: usize,
+        intermediate_size: usize,
+        layers: usize,
+        heads: usize,
+    ) -> Self {
+        let mut config = Self::small(151_936, hidden_size, intermediate_size, layers, heads, 2);
+        config.head_dim = Some(hidden_size / heads);
+        config.max_position_embeddings = 4_096;
+        config.rope_theta = 1e6;
+        config.rms_norm_eps = 1e-6;
+        config.other.insert("model_type".to_owned(), "qwen2".into());
+        config
+    }
+
     /// A configuration with tied embeddings and the usual constants.
     ///
     /// `head_dim` is 32, as kernels elsewhere expect at least that.

@@ -1,30 +1,31 @@
 //! The engine's side of `cargo xtask bench engine`: speed on a model folder, and the logits that it computes.
 //!
-//! `beside_llama_cpp make FOLDER` writes a random model of Qwen2.5-0.5B's shape;
-//! `beside_llama_cpp write MODEL PRECISION FILE` writes it as GGUF without a vocabulary;
-//! `beside_llama_cpp MODEL PRECISION THREADS PROMPT ANSWER SEQUENCES` prints one JSON object. Prompts are
-//! those of `bench/llama_peer.py`.
+//! `beside_llama_cpp write SHAPE PRECISION FILE` writes a random model of Qwen2.5's shape `0.5b` or `1.5b` as GGUF
+//! without a vocabulary; `beside_llama_cpp MODEL PRECISION THREADS PROMPT ANSWER SEQUENCES` prints one JSON
+//! object. Prompts are those of `bench/llama_peer.py`; without SEQUENCES, one alone is timed.
 
 use std::io::Write as _;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pelton_kernels::blocks::BlockFormat;
 use pelton_model::{
-    Adapter, AdapterConfig, BaseModel, DecoderConfig, GgufValue, Precision, Projection, open_model,
-    quantize_to_gguf,
+    Adapter, AdapterConfig, DecoderConfig, GgufValue, ModelError, Precision, Projection,
+    SeededNormal, WeightSource, open_model, quantize_to_gguf,
 };
 use pelton_scheduler::{Completion, Decoder, Event, GenerateRequest, Limits, Sampling, Scheduler};
 use pelton_tokens::{TextCodec, write_byte_tokenizer};
+use serde_json::json;
 
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.as_slice() {
-        [make, folder] if make == "make" => make_model(Path::new(folder)),
-        [write, model, precision, file] if write == "write" => {
-            write_gguf(Path::new(model), precision.parse()?, Path::new(file))
+        [write, shape, precision, file] if write == "write" => {
+            write_gguf(&RandomModel::new(shape)?, precision.parse()?, Path::new(file))
         }
         [model, precision, rest @ ..] if rest.len() == 4 => {
             let numbers: Vec<usize> =
@@ -32,29 +33,63 @@ fn main() -> Result<(), Failure> {
             let (model, precision) = (Path::new(model), precision.parse()?);
             measure(model, precision, numbers[0], numbers[1], numbers[2], numbers[3])
         }
-        _ => Err("usage: beside_llama_cpp make FOLDER, or write MODEL PRECISION FILE, or MODEL \
-                 PRECISION THREADS PROMPT ANSWER SEQUENCES"
-            .into()),
+        _ => Err(
+            "usage: beside_llama_cpp write 0.5b|1.5b PRECISION FILE, or MODEL PRECISION THREADS \
+                 PROMPT ANSWER SEQUENCES"
+                .into(),
+        ),
     }
 }
 
-fn make_model(folder: &Path) -> Result<(), Failure> {
-    let mut config = DecoderConfig::small(151_936, 896, 4_864, 24, 14, 2);
-    config.head_dim = Some(64);
-    config.max_position_embeddings = 4_096;
-    config.rope_theta = 1e6;
-    config.rms_norm_eps = 1e-6;
-    config.other.insert("model_type".to_owned(), "qwen2".into());
-    let model = BaseModel::initialize(config, 1)?;
-    model.save(folder)?;
-    write_byte_tokenizer(folder)?;
-    Ok(())
+/// Random weights that are made as they are read, so that they never are in memory together. Each row of a
+/// tensor is the same whenever it is read.
+struct RandomModel {
+    config: DecoderConfig,
 }
 
-fn write_gguf(model: &Path, precision: Precision, file: &Path) -> Result<(), Failure> {
-    let source = open_model(model)?;
+impl RandomModel {
+    fn new(shape: &str) -> Result<Self, Failure> {
+        let config = match shape {
+            "0.5b" => DecoderConfig::qwen2_5(896, 4_864, 24, 14),
+            "1.5b" => DecoderConfig::qwen2_5(1_536, 8_960, 28, 12),
+            other => return Err(format!("the shape is 0.5b or 1.5b, not {other}").into()),
+        };
+        Ok(Self { config })
+    }
+}
+
+impl WeightSource for RandomModel {
+    fn config(&self) -> &DecoderConfig {
+        &self.config
+    }
+
+    fn block_format(&self, _name: &str) -> Option<BlockFormat> {
+        None
+    }
+
+    fn read_rows(&self, name: &str, rows: Range<usize>, out: &mut [f32]) -> Result<(), ModelError> {
+        if name.ends_with("norm.weight") {
+            out.fill(1.0);
+            return Ok(());
+        }
+        // As models begin: what writes into the residual stream is smaller.
+        let writes = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
+        let layers = self.config.num_hidden_layers as f64;
+        let deviation = if writes { 0.02 / (2.0 * layers).sqrt() } else { 0.02 };
+        let name = name.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(byte));
+        let width = out.len() / rows.len().max(1);
+        for (row, out) in rows.zip(out.chunks_mut(width.max(1))) {
+            let mut normal =
+                SeededNormal::new(name.wrapping_add(row as u64).wrapping_mul(0x9E37_79B9));
+            out.fill_with(|| (normal.draw() * deviation) as f32);
+        }
+        Ok(())
+    }
+}
+
+fn write_gguf(model: &RandomModel, precision: Precision, file: &Path) -> Result<(), Failure> {
     let without = vec![("tokenizer.ggml.model".to_owned(), GgufValue::Text("none".to_owned()))];
-    quantize_to_gguf(source.as_ref(), precision, "random", without, file, &mut |_, _| {})?;
+    quantize_to_gguf(model, precision, "random", without, file, &mut |_, _| {})?;
     Ok(())
 }
 
@@ -85,28 +120,31 @@ fn measure(
     let (prefill, _) = timed(|| run(&scheduler, &asked, 1))?;
     let (first, _) = timed(|| run(&scheduler, &asked, 1))?;
     let (whole, done) = timed(|| run(&scheduler, &asked, answer + 1))?;
-    let all: Vec<_> =
-        (1..=sequences).map(|sequence| tokens(sequence, prompt, vocabulary)).collect();
-    let (together, _) = timed(|| run(&scheduler, &all, answer))?;
-    let peak = peak_mib()?;
-    let others: Vec<_> =
-        (1..=sequences).map(|sequence| tokens(50 + sequence, prompt, vocabulary)).collect();
-    let (on_base, _) = timed(|| run(&scheduler, &others, answer))?;
-    load_adapters(&scheduler, &config, sequences)?;
-    let named: Vec<_> = others.iter().enumerate().map(|(at, prompt)| (Some(at), prompt)).collect();
-    let (on_adapters, _) = timed(|| run_named(&scheduler, &named, answer))?;
-    let first_tokens = first_tokens_under_load(&scheduler, sequences, vocabulary)?;
-    let report = format!(
-        "{{\"prefill_tokens_per_s\":{},\"decode_tokens_per_s\":{},\"together_tokens_per_s\":{},\
-         \"adapters_vs_base\":{},\"ttft_p95_ms\":{},\"rss_mb\":{peak},\"loaded_mb\":{loaded},\"weights_mb\":{weights},\"first_token\":{best},\"served_token\":{},\"first_logits\":{:?}}}",
-        prompt as f64 / prefill,
-        answer as f64 / (whole - first),
-        (sequences * (prompt + answer)) as f64 / together,
-        on_base / on_adapters,
-        first_tokens[first_tokens.len() * 95 / 100].as_secs_f64() * 1e3,
-        done[0].tokens[0],
-        &last[..64],
-    );
+    let peak_alone = peak_mib()?;
+    let mut report = json!({
+        "prefill_tokens_per_s": prompt as f64 / prefill,
+        "decode_tokens_per_s": answer as f64 / (whole - first),
+        "loaded_mb": loaded, "weights_mb": weights, "rss_mb": peak_alone,
+        "first_token": best, "served_token": done[0].tokens[0], "first_logits": last[..64],
+    });
+    if sequences > 0 {
+        let all: Vec<_> =
+            (1..=sequences).map(|sequence| tokens(sequence, prompt, vocabulary)).collect();
+        let (together, _) = timed(|| run(&scheduler, &all, answer))?;
+        report["together_tokens_per_s"] = json!((sequences * (prompt + answer)) as f64 / together);
+        report["rss_mb"] = json!(peak_mib()?);
+        let others: Vec<_> =
+            (1..=sequences).map(|sequence| tokens(50 + sequence, prompt, vocabulary)).collect();
+        let (on_base, _) = timed(|| run(&scheduler, &others, answer))?;
+        load_adapters(&scheduler, &config, sequences)?;
+        let named: Vec<_> =
+            others.iter().enumerate().map(|(at, prompt)| (Some(at), prompt)).collect();
+        let (on_adapters, _) = timed(|| run_named(&scheduler, &named, answer))?;
+        report["adapters_vs_base"] = json!(on_base / on_adapters);
+        let first_tokens = first_tokens_under_load(&scheduler, sequences, vocabulary)?;
+        let ttft = first_tokens[first_tokens.len() * 95 / 100].as_secs_f64() * 1e3;
+        report["ttft_p95_ms"] = json!(ttft);
+    }
     writeln!(std::io::stdout(), "{report}")?;
     Ok(())
 }

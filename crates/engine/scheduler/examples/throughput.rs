@@ -80,12 +80,7 @@ fn main() -> Result<(), Failure> {
 
 /// The shape of Qwen2.5-0.5B.
 fn half_a_billion() -> DecoderConfig {
-    let mut config = DecoderConfig::small(151_936, 896, 4_864, 24, 14, 2);
-    config.head_dim = Some(64);
-    config.max_position_embeddings = 4_096;
-    config.rope_theta = 1e6;
-    config.other.insert("model_type".to_owned(), "qwen2".into());
-    config
+    DecoderConfig::qwen2_5(896, 4_864, 24, 14)
 }
 
 fn adapter(model: &BaseModel) -> Result<tempfile::TempDir, Failure> {

@@ -96,6 +96,28 @@ impl Decoder {
         })
     }
 
+    /// Bytes that [`Self::new`] will take for the weights, without reading them.
+    ///
+    /// # Errors
+    /// Where the configuration is invalid.
+    pub fn needed_bytes(
+        source: &dyn WeightSource,
+        precision: Precision,
+    ) -> Result<u64, SchedulerError> {
+        let config = source.config();
+        let sizes = Layout::new(config)?.tensors().into_iter().map(|(name, span)| {
+            let weights = (span.rows * span.cols) as u64;
+            match kept(source, config, precision, &name, span) {
+                WeightFormat::F32 => weights * 4,
+                WeightFormat::F16 => weights * 2,
+                WeightFormat::Blocks(format) => {
+                    weights / format.weights() as u64 * format.bytes() as u64
+                }
+            }
+        });
+        Ok(sizes.sum())
+    }
+
     /// Appends a token's embedding.
     pub(crate) fn embed(&self, token: u32, residual: &mut Vec<f32>) {
         let end = residual.len() + self.config.hidden_size;
@@ -136,6 +158,21 @@ impl Decoder {
 }
 
 const EMBEDDING: &str = "model.embed_tokens.weight";
+
+/// How a tensor is kept: as it is where it is in blocks. Vectors stay floats.
+fn kept(
+    source: &dyn WeightSource,
+    config: &DecoderConfig,
+    precision: Precision,
+    name: &str,
+    span: Span,
+) -> WeightFormat {
+    match source.block_format(name) {
+        _ if span.rows == 1 => WeightFormat::F32,
+        Some(format) => WeightFormat::Blocks(format),
+        None => precision.format(config, name, span.cols),
+    }
+}
 
 /// Packs tensors by name.
 struct Reader<'a> {
@@ -188,10 +225,7 @@ impl Reader<'_> {
     fn matrix(&self, name: &str) -> Result<PackedLinear, SchedulerError> {
         let span = self.span(name)?;
         let stored = self.source.block_format(name);
-        let format = match stored {
-            Some(format) => WeightFormat::Blocks(format),
-            None => self.precision.format(self.config, name, span.cols),
-        };
+        let format = kept(self.source, self.config, self.precision, name, span);
         let mut packer =
             LinearPacker::new(format, span.rows, span.cols, &mut self.memory.borrow_mut())?;
         let (mut floats, mut blocks) = (Vec::new(), Vec::new());

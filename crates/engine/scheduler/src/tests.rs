@@ -778,6 +778,9 @@ fn fewer_bits_move_the_logits_less_than_the_bits_that_were_cut() {
         let away = found.iter().zip(&exact).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt();
         assert!(away / size < most, "{precision}: {}", away / size);
         assert!(away / size > 1e-5, "{precision} rounds something");
+        let told = Decoder::needed_bytes(&model, precision).unwrap() as f64;
+        let taken = decoder.weight_bytes() as f64;
+        assert!((told / taken - 1.0).abs() < 0.05, "{precision}: {told} told, {taken} taken");
         assert!(decoder.weight_bytes() < bytes, "{precision} is smaller than what came before");
         bytes = decoder.weight_bytes();
         for chunks in [&[1][..], &[16, 1], &[7, 20]] {

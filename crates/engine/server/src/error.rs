@@ -12,6 +12,10 @@ use pelton_model::ModelError;
 use pelton_scheduler::{AdapterError, SchedulerError, SubmitError};
 use pelton_tokens::TokensError;
 
+fn gib(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
+}
+
 /// Why an engine cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -27,6 +31,18 @@ pub enum ServeError {
     /// The embedding or reranking model cannot be used.
     #[error("the model cannot be loaded: {0}")]
     Reader(#[from] EncoderError),
+    /// There is not enough memory.
+    #[error(
+        "the model needs about {} of memory, but {} can be had: keep its weights in fewer bits \
+         (engine.quantization q8_0 or q4_k_m), serve a smaller model, or use a machine with more memory",
+        gib(*needed), gib(*room)
+    )]
+    Memory {
+        /// Bytes that would be taken.
+        needed: u64,
+        /// Bytes that may be.
+        room: u64,
+    },
     /// Adapters were given for a model that takes none.
     #[error("embedding and reranking models take no adapters; start the engine without them")]
     AdaptersOfReader,

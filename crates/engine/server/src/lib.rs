@@ -24,6 +24,7 @@ mod embeddings;
 mod error;
 mod generation_defaults;
 mod gguf_text;
+mod memory;
 mod metrics;
 mod models;
 mod options;

@@ -8,10 +8,12 @@ use pelton_constrain::{Compiler, Constraint, Grammar};
 use pelton_context::{Clock, SystemClock};
 use pelton_model::open_model;
 use pelton_scheduler::{Decoder, Sampling, Scheduler};
+use pelton_supervise::free_memory;
 
 use crate::error::ApiError;
 use crate::generation_defaults::generation_defaults;
 use crate::gguf_text::load_codec;
+use crate::memory::{check_weights, fit};
 use crate::tool_format::ToolFormat;
 use crate::{EngineOptions, ServeError};
 
@@ -43,9 +45,13 @@ impl EngineState {
     pub(crate) fn load(options: &EngineOptions) -> Result<Self, ServeError> {
         let codec = Arc::new(load_codec(&options.model_dir)?);
         let defaults = generation_defaults(&options.model_dir)?;
-        let decoder = Decoder::new(open_model(&options.model_dir)?.as_ref(), options.quantization)?;
+        let source = open_model(&options.model_dir)?;
+        let weights = Decoder::needed_bytes(source.as_ref(), options.quantization)?;
+        check_weights(weights, free_memory())?;
+        let decoder = Decoder::new(source.as_ref(), options.quantization)?;
+        let limits = fit(options.limits(), &decoder, free_memory())?;
         let tool_format = ToolFormat::of(&codec);
-        let scheduler = Scheduler::start(decoder, codec, options.limits())?;
+        let scheduler = Scheduler::start(decoder, codec, limits)?;
         for (name, folder) in &options.adapters {
             scheduler
                 .load_adapter(name, folder, false)

@@ -9,10 +9,12 @@
 
 mod child;
 mod exit_with_parent;
+mod free_memory;
 mod keep_running;
 mod spawn;
 
 pub use child::{ChildProcess, describe_exit};
 pub use exit_with_parent::exit_with_parent;
+pub use free_memory::free_memory;
 pub use keep_running::{KeepRunning, Restart, State};
 pub use spawn::{ChildSpec, SpawnError, Stderr};

@@ -45,12 +45,7 @@ fn main() -> Result<(), Failure> {
 }
 
 fn make_model(folder: &Path) -> Result<(), Failure> {
-    let mut config = DecoderConfig::small(151_936, 896, 4_864, 24, 14, 2);
-    config.head_dim = Some(64);
-    config.max_position_embeddings = 4_096;
-    config.rope_theta = 1e6;
-    config.rms_norm_eps = 1e-6;
-    config.other.insert("model_type".to_owned(), "qwen2".into());
+    let config = DecoderConfig::qwen2_5(896, 4_864, 24, 14);
     Ok(BaseModel::initialize(config, 1)?.save(folder)?)
 }
 

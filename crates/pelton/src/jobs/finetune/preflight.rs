@@ -2,6 +2,7 @@
 
 use crate::jobs::report::{JobFailure, Report};
 use pelton_model::DecoderConfig;
+use pelton_supervise::free_memory;
 use pelton_trainer::{Estimate, TrainConfig, TrainData, estimate, operations_per_second};
 
 /// Share of the free memory that a run may plan with: others need some, too.
@@ -79,23 +80,6 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-/// Memory that a process may still take: what the kernel has to give, within the control group's limit.
-/// Nothing where the system does not say.
-fn free_memory() -> Option<u64> {
-    let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let available = available(&meminfo)?;
-    let number = |path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let group = number("/sys/fs/cgroup/memory.max")
-        .zip(number("/sys/fs/cgroup/memory.current"))
-        .map(|(most, now)| most.saturating_sub(now));
-    Some(group.map_or(available, |group| group.min(available)))
-}
-
-fn available(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,12 +97,5 @@ mod tests {
         assert_eq!(failure.code, "invalid_input");
         let told = describe(&estimate, 7_200.0, Some(8 << 30));
         assert!(told.contains("of 8.0 GiB free") && told.ends_with("about 2.0 hours"), "{told}");
-    }
-
-    #[test]
-    fn the_kernel_says_what_is_free() {
-        let text = "MemTotal:       24000000 kB\nMemAvailable:   12345 kB\n";
-        assert_eq!(available(text), Some(12_345 * 1024));
-        assert_eq!(available("MemTotal: 1 kB\n"), None);
     }
 }
