@@ -35,7 +35,7 @@ pub(crate) fn fit(
     let kv_tokens = limits.kv_tokens.min(fitting);
     tracing::info!(
         weights_mib = weights >> 20,
-        keys_and_values_mib = (kv_tokens as u64).div_ceil(16) * block >> 20,
+        keys_and_values_mib = ((kv_tokens as u64).div_ceil(16) * block) >> 20,
         kv_tokens,
         free_mib = free.unwrap_or_default() >> 20,
         "memory of the engine"
