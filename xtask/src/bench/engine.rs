@@ -119,12 +119,14 @@ fn verify(own: &Value, theirs: &Value) -> anyhow::Result<f64> {
         let logits = of["first_logits"].as_array().context("there are no logits")?;
         Ok(logits.iter().filter_map(Value::as_f64).collect())
     };
+    // llama.cpp rounds activations with a scale for 256 of them where weights are in super-blocks, the engine with
+    // one for 32: over 28 layers of random weights that is a tenth of the largest logit.
     let (own_logits, their_logits) = (logits(own)?, logits(theirs)?);
     let largest = their_logits.iter().fold(0.0_f64, |most, logit| most.max(logit.abs()));
     let pairs = own_logits.iter().zip(&their_logits);
     let difference = pairs.fold(0.0_f64, |most, (a, b)| most.max((a - b).abs())) / largest;
     anyhow::ensure!(
-        difference < 0.1,
+        difference < 0.15,
         "the engines disagree: logits differ by {difference:.3} of the largest"
     );
     anyhow::ensure!(own["served_token"] == own["first_token"], "the engine serves another token");
